@@ -1,0 +1,1 @@
+"""The coordination server and the wire contracts that it owns."""

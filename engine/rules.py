@@ -1,0 +1,180 @@
+"""Output vocabulary of the compiler: what a node's packet filter is made of.
+
+The shapes follow the control protocol's `FilterRule` (policy reference 4.2). The engine holds
+addresses as the strings that go on the wire, because order and spelling are part of the answer;
+`engine.evaluate` turns them into sets of numbers once, when a filter is installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ALL_PORTS",
+    "DEFAULT_PROTOCOLS",
+    "CapGrant",
+    "EngineError",
+    "FilterRule",
+    "MalformedRuleError",
+    "NetPortRange",
+    "Origin",
+    "PortRange",
+]
+
+DEFAULT_PROTOCOLS: tuple[int, ...] = (6, 17, 1, 58)
+"""What a rule without `IPProto` covers, in wire order: TCP, UDP, ICMPv4, ICMPv6."""
+
+
+class EngineError(Exception):
+    """Root of everything the engine raises."""
+
+
+class MalformedRuleError(EngineError):
+    """A filter rule in JSON that does not have the wire's shape; the message says where."""
+
+
+class PortRange(NamedTuple):
+    """Ports `first` to `last`, both included, 0 to 65535."""
+
+    first: int
+    last: int
+
+
+ALL_PORTS = PortRange(0, 65535)
+
+
+class NetPortRange(NamedTuple):
+    """One destination of a rule: `ip` is `*`, an address, a CIDR or a range `a-b`."""
+
+    ip: str
+    ports: PortRange
+
+
+class Origin(NamedTuple):
+    """The policy rule that something compiled from, in plain values that can travel to a node."""
+
+    section: str
+    """`acls`, `grants`, `ssh` or `default` (no section present: allow all)."""
+    position: int
+    """Position in the section, from 0."""
+    line: int
+    """Line of the rule's opening bracket in the policy text, from 1; 0 when there is no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapGrant:
+    """Application capabilities granted on some destinations."""
+
+    dsts: tuple[str, ...]
+    """Prefixes, always with a length."""
+    cap_map: Mapping[str, Any]
+    """Capability name to its values: a list of JSON values, or None for a companion capability."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """One rule of a packet filter. Exactly one of `dst_ports` and `cap_grants` is non-empty."""
+
+    src_ips: tuple[str, ...]
+    """Byte-sorted strings: `*`, addresses, CIDRs and ranges (policy reference 3.4)."""
+    dst_ports: tuple[NetPortRange, ...] = ()
+    ip_proto: tuple[int, ...] | None = None
+    """IP protocol numbers, or None for `DEFAULT_PROTOCOLS`."""
+    cap_grants: tuple[CapGrant, ...] = ()
+    origins: tuple[Origin, ...] = field(default=(), compare=False)
+    """Policy rules that contributed, in order of contribution. Not part of the wire form."""
+
+    @property
+    def protocols(self) -> tuple[int, ...]:
+        """IP protocol numbers that the rule covers, with the default spelled out."""
+        return DEFAULT_PROTOCOLS if self.ip_proto is None else self.ip_proto
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the rule in the wire's own JSON spelling (policy reference 4.2)."""
+        wire: dict[str, Any] = {"SrcIPs": list(self.src_ips)}
+        if self.cap_grants:
+            wire["CapGrant"] = [
+                {"Dsts": list(grant.dsts), "CapMap": dict(grant.cap_map)}
+                for grant in self.cap_grants
+            ]
+            return wire
+        wire["DstPorts"] = [
+            {"IP": ip, "Ports": {"First": first, "Last": last}}
+            for ip, (first, last) in self.dst_ports
+        ]
+        if self.ip_proto is not None:
+            wire["IPProto"] = list(self.ip_proto)
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: object) -> FilterRule:
+        """Read a rule from its JSON form; unknown keys are ignored.
+
+        Raises MalformedRuleError where a known key has another type than the wire allows.
+        """
+        if not isinstance(wire, dict):
+            raise MalformedRuleError("filter rule: expected an object")
+        proto = wire.get("IPProto")
+        return cls(
+            src_ips=tuple(_strings(wire.get("SrcIPs"), "SrcIPs")),
+            dst_ports=tuple(_dst_ports(wire.get("DstPorts"))),
+            ip_proto=None if proto is None else tuple(_numbers(proto)),
+            cap_grants=tuple(_cap_grants(wire.get("CapGrant"))),
+        )
+
+
+def _strings(value: object, where: str) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise MalformedRuleError(f"filter rule: {where} must be a list of strings")
+
+
+def _numbers(value: object) -> list[int]:
+    if isinstance(value, list) and all(_is_int(item, 255) for item in value):
+        return value
+    raise MalformedRuleError("filter rule: IPProto must be a list of numbers from 0 to 255")
+
+
+def _is_int(value: object, top: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= top
+
+
+def _dst_ports(value: object) -> list[NetPortRange]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise MalformedRuleError("filter rule: DstPorts must be a list")
+    return [_net_port_range(item) for item in value]
+
+
+def _net_port_range(item: object) -> NetPortRange:
+    match item:
+        case {"IP": str(ip), "Ports": {"First": first, "Last": last}} if (
+            _is_int(first, 65535) and _is_int(last, 65535) and first <= last
+        ):
+            return NetPortRange(ip, PortRange(first, last))
+    raise MalformedRuleError(
+        "filter rule: each DstPorts entry needs IP and Ports with First <= Last, 0 to 65535"
+    )
+
+
+def _cap_grants(value: object) -> list[CapGrant]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise MalformedRuleError("filter rule: CapGrant must be a list")
+    grants = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise MalformedRuleError("filter rule: each CapGrant entry must be an object")
+        cap_map = item.get("CapMap")
+        if not isinstance(cap_map, dict):
+            raise MalformedRuleError("filter rule: CapMap must be an object")
+        grants.append(CapGrant(tuple(_strings(item.get("Dsts"), "Dsts")), cap_map))
+    return grants

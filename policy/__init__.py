@@ -1,0 +1,1 @@
+"""The policy language: HuJSON text in, a typed document and diagnostics out."""

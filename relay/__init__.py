@@ -1,0 +1,1 @@
+"""DERP relay and STUN: carry what cannot go direct, see no plaintext."""
