@@ -1,0 +1,264 @@
+"""The lossless tree of a HuJSON text (policy reference 1.1).
+
+Every character of the text is in exactly one place: values keep their own spelling, brackets,
+commas and colons follow from the shape, and each *extra* (a run of whitespace and comments) sits
+beside the value it touches.
+
+    [ /* a */ 1 /* b */ , 2 , /* c */ ]
+     `before` ' `after` '    `tail`
+
+INVARIANT: nothing here walks the tree recursively, so depth costs no stack.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from policy.source import Span
+
+REPLACEMENT = "\ufffd"
+"""Stands in for an escaped surrogate that has no partner, as in the service's own decoder."""
+
+_MAX_INT_DIGITS = 640
+"""Longer whole numbers become floats: the interpreter may refuse to convert them, and slowly."""
+
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class Node:
+    """A value together with the extras on both sides of it."""
+
+    __slots__ = ("after", "before", "end", "start")
+
+    before: str
+    """Extra between the preceding token and the value."""
+    start: int
+    """Offset of the value's first character."""
+    end: int
+    """Offset just past the value's last character."""
+    after: str
+    """Extra between the value and the colon, comma, closing bracket or end of text."""
+
+    def __init__(self, start: int, end: int, before: str = "", after: str = "") -> None:
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+    @property
+    def span(self) -> Span:
+        """Where the value stands, extras left out."""
+        return Span(self.start, self.end)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.start}..{self.end}>"
+
+
+class Literal(Node):
+    """`true`, `false` or `null`."""
+
+    __slots__ = ("value",)
+
+    def __init__(
+        self,
+        value: bool | None,  # noqa: FBT001  it is the value itself, not a switch
+        start: int,
+        end: int,
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        self.value = value
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+
+class Number(Node):
+    """A number in the spelling it was written in."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: str, start: int, end: int, before: str = "", after: str = "") -> None:
+        self.raw = raw
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+    @property
+    def value(self) -> int | float:
+        """An int if spelt without fraction and exponent, else a float; infinite where too large."""
+        if len(self.raw) <= _MAX_INT_DIGITS and not set(self.raw) & set(".eE"):
+            return int(self.raw)
+        return float(self.raw)
+
+
+class String(Node):
+    """A string, as written and as decoded."""
+
+    __slots__ = ("raw", "value")
+
+    raw: str
+    """The spelling, quotes included."""
+    value: str
+    """The decoded characters. Escaped surrogates without a partner are U+FFFD."""
+
+    def __init__(self, raw: str, start: int, end: int, before: str = "", after: str = "") -> None:
+        self.raw = raw
+        self.value = _decode(raw)[0] if "\\" in raw else raw[1:-1]
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+    def span_of(self, first: int, last: int) -> Span:
+        """Return the span of the decoded characters `first` up to, not including, `last`.
+
+        An escape counts as the one character it stands for. Indices past either end are taken as
+        that end.
+        """
+        length = len(self.value)
+        first = min(max(first, 0), length)
+        last = min(max(last, first), length)
+        if "\\" not in self.raw:
+            return Span(self.start + 1 + first, self.start + 1 + last)
+        offsets = _decode(self.raw)[1]
+        return Span(self.start + offsets[first], self.start + offsets[last])
+
+
+class Member:
+    """A name and its value in an object."""
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: String, value: Node) -> None:
+        self.name = name
+        self.value = value
+
+    @property
+    def span(self) -> Span:
+        """From the name's opening quote to the end of the value."""
+        return Span(self.name.start, self.value.end)
+
+    def __repr__(self) -> str:
+        return f"<Member {self.name.raw} {self.value!r}>"
+
+
+class Object(Node):
+    """An object; members are in source order, and names may repeat."""
+
+    __slots__ = ("incomplete", "members", "tail", "trailing_comma")
+
+    members: list[Member]
+    trailing_comma: bool
+    tail: str
+    """Extra before the closing bracket when there is no member, or after the trailing comma."""
+    incomplete: bool
+    """Whether recovery from a syntax error dropped members, so that absence proves nothing."""
+
+    def __init__(
+        self,
+        members: list[Member],
+        start: int,
+        end: int,
+        before: str = "",
+        after: str = "",
+        *,
+        trailing_comma: bool = False,
+        tail: str = "",
+    ) -> None:
+        self.members = members
+        self.trailing_comma = trailing_comma
+        self.tail = tail
+        self.incomplete = False
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+
+class Array(Node):
+    """An array."""
+
+    __slots__ = ("elements", "incomplete", "tail", "trailing_comma")
+
+    elements: list[Node]
+    trailing_comma: bool
+    tail: str
+    """Extra before the closing bracket when there is no element, or after the trailing comma."""
+    incomplete: bool
+    """Whether recovery from a syntax error dropped elements."""
+
+    def __init__(
+        self,
+        elements: list[Node],
+        start: int,
+        end: int,
+        before: str = "",
+        after: str = "",
+        *,
+        trailing_comma: bool = False,
+        tail: str = "",
+    ) -> None:
+        self.elements = elements
+        self.trailing_comma = trailing_comma
+        self.tail = tail
+        self.incomplete = False
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+
+class Broken(Node):
+    """A place where a value should stand and parsing had to recover; already reported."""
+
+    __slots__ = ("raw",)
+
+    raw: str
+    """The text given up on; may be empty."""
+
+    def __init__(self, raw: str, start: int, end: int, before: str = "", after: str = "") -> None:
+        self.raw = raw
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
+
+@lru_cache(maxsize=64)
+def _decode(raw: str) -> tuple[str, tuple[int, ...]]:
+    """Decode a valid string literal; also return where in `raw` each character starts.
+
+    The offsets hold one entry more than there are characters: that of the closing quote.
+    """
+    chars: list[str] = []
+    offsets: list[int] = []
+    at, close = 1, len(raw) - 1
+    while at < close:
+        offsets.append(at)
+        if raw[at] != "\\":
+            chars.append(raw[at])
+            at += 1
+        elif raw[at + 1] != "u":
+            chars.append(_ESCAPES.get(raw[at + 1], raw[at + 1]))
+            at += 2
+        else:
+            char, at = _decode_code_point(raw, at)
+            chars.append(char)
+    offsets.append(close)
+    return "".join(chars), tuple(offsets)
+
+
+def _decode_code_point(raw: str, at: int) -> tuple[str, int]:
+    r"""Decode the `\uXXXX` at `at`, or the pair of them; return it and the offset after it."""
+    unit = int(raw[at + 2 : at + 6], 16)
+    at += 6
+    if not 0xD800 <= unit <= 0xDFFF:
+        return chr(unit), at
+    if unit <= 0xDBFF and raw.startswith("\\u", at):
+        low = int(raw[at + 2 : at + 6], 16)
+        if 0xDC00 <= low <= 0xDFFF:
+            return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), at + 6
+    return REPLACEMENT, at
