@@ -1,0 +1,1 @@
+"""How datagrams come and go: addresses, what a datagram is, sockets with kernel offloads."""

@@ -1,0 +1,1 @@
+"""WireGuard as a machine without sockets or clocks: datagrams and time in, datagrams out."""
