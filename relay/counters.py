@@ -1,0 +1,72 @@
+"""What a relay counts. Plain integers, bumped in the forwarding path and read by the exporter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Counters", "DropReason", "PacketKind"]
+
+
+class PacketKind(StrEnum):
+    """All that a relay can tell about a payload."""
+
+    DISCO = "disco"
+    OTHER = "other"
+
+
+class DropReason(StrEnum):
+    """Why a packet was not delivered (relay reference 1.14)."""
+
+    UNKNOWN_DEST = "unknown_dest"
+    UNKNOWN_DEST_ON_FWD = "unknown_dest_on_fwd"
+    GONE_DISCONNECTED = "gone_disconnected"
+    QUEUE_HEAD = "queue_head"
+    QUEUE_TAIL = "queue_tail"
+    WRITE_ERROR = "write_error"
+    DUP_CLIENT = "dup_client"
+
+
+def _drops() -> dict[tuple[DropReason, PacketKind], int]:
+    return {(reason, kind): 0 for reason in DropReason for kind in PacketKind}
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the start, one instance a server."""
+
+    accepts: int = 0
+    accepts_refused: int = 0
+    websocket_accepts: int = 0
+    clients_refused: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    packets_received: int = 0
+    packets_received_disco: int = 0
+    packets_sent: int = 0
+    packets_forwarded_in: int = 0
+    packets_forwarded_out: int = 0
+    unknown_frames: int = 0
+    home_moves_in: int = 0
+    home_moves_out: int = 0
+    got_ping: int = 0
+    sent_pong: int = 0
+    peer_gone_disconnected_frames: int = 0
+    peer_gone_not_here_frames: int = 0
+    multiforwarder_created: int = 0
+    multiforwarder_deleted: int = 0
+    dup_client_conns: int = 0
+    write_timeouts: int = 0
+    queue_seconds_average: float = 0.0
+    packets_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
+    bytes_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: DropReason, kind: PacketKind, size_bytes: int) -> None:
+        """Note one packet that will not be delivered."""
+        self.packets_dropped[reason, kind] += 1
+        self.bytes_dropped[reason, kind] += size_bytes
+
+    def queued_for(self, seconds: float) -> None:
+        """Fold one packet's time in a queue into the exponential average (weight 0.1)."""
+        self.queue_seconds_average += 0.1 * (seconds - self.queue_seconds_average)

@@ -1,0 +1,188 @@
+"""What must hold for any bytes and any chunking."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay import frames, stun
+from relay.errors import RelayError
+from relay.handshake import ClientInfo, KeyPair, ServerInfo
+from relay.session_client import ClientOptions, ClientSession
+from relay.upgrade import parse_request_head, parse_response_head
+from tests.support.relay_pair import Lab, SeededEntropy, drain
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+keys = st.binary(min_size=32, max_size=32)
+packets = st.binary(max_size=300)
+any_frames = st.one_of(
+    st.builds(frames.ServerKey, keys),
+    st.builds(frames.ClientInfoFrame, keys, st.binary(min_size=24, max_size=90)),
+    st.builds(frames.ServerInfoFrame, st.binary(min_size=24, max_size=90)),
+    st.builds(frames.SendPacket, keys, packets),
+    st.builds(frames.RecvPacket, keys, packets),
+    st.builds(frames.ForwardPacket, keys, keys, packets),
+    st.builds(frames.KeepAlive),
+    st.builds(frames.NotePreferred, st.booleans()),
+    st.builds(frames.PeerGone, keys, st.sampled_from(frames.PeerGoneReason)),
+    st.builds(
+        frames.PeerPresent,
+        keys,
+        st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lambda ip: not ip.ipv4_mapped)),
+        st.integers(0, 65535),
+        st.integers(0, 15).map(frames.PresenceFlag),
+    ),
+    st.builds(frames.WatchConns),
+    st.builds(frames.ClosePeer, keys),
+    st.builds(frames.Ping, st.binary(min_size=8, max_size=8)),
+    st.builds(frames.Pong, st.binary(min_size=8, max_size=8)),
+    st.builds(frames.Health, st.text(max_size=40)),
+    st.builds(frames.Restarting, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+)
+
+
+def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut `data` at the given places, whatever their order."""
+    marks = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
+
+
+@given(any_frames)
+def test_decode_undoes_encode(frame: frames.Frame) -> None:
+    wire = frames.encode(frame)
+    assert frames.decode(wire[0], wire[frames.HEADER_BYTES :]) == frame
+
+
+@given(st.lists(any_frames, max_size=8), st.lists(st.integers(0, 5000), max_size=30))
+def test_any_chunking_decodes_the_same(stream: list[frames.Frame], cuts: list[int]) -> None:
+    wire = b"".join(map(frames.encode, stream))
+    decoder = frames.FrameDecoder()
+    seen = [frames.decode(*raw) for part in chunks(wire, cuts) for raw in decoder.feed(part)]
+    assert seen == stream
+
+
+@given(st.integers(0, 255), st.binary(max_size=120))
+def test_any_payload_is_a_frame_or_a_fault(kind: int, payload: bytes) -> None:
+    try:
+        frames.decode(kind, payload)
+    except RelayError:
+        return
+
+
+@given(st.binary(max_size=600), st.lists(st.integers(0, 600), max_size=5))
+def test_any_bytes_leave_the_client_whole(data: bytes, cuts: list[int]) -> None:
+    for options in (ClientOptions(host="x"), ClientOptions()):
+        session = ClientSession(KeyPair(b"\x11" * 32), options, entropy=SeededEntropy(), now=0)
+        for part in chunks(data, cuts):
+            session.receive(part, 0)
+
+
+@given(
+    st.one_of(st.binary(max_size=400), st.lists(any_frames, max_size=6)),
+    st.lists(st.integers(0, 2000), max_size=8),
+    st.booleans(),
+)
+def test_any_bytes_leave_the_server_whole(
+    data: bytes | list[frames.Frame], cuts: list[int], greeted: bool
+) -> None:
+    lab = Lab()
+    bystander = lab.join()
+    wire = lab.join()
+    session = wire.server if greeted else lab.session()
+    stream = data if isinstance(data, bytes) else b"".join(map(frames.encode, data))
+    for part in chunks(stream, cuts):
+        session.receive(part, lab.now)
+    lab.settle()
+    bystander.client.ping(b"12345678")
+    lab.settle()
+    assert frames.Pong(b"12345678") in bystander.events
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), packets), max_size=12),
+    st.lists(st.integers(0, 4000), max_size=20),
+)
+def test_server_forwards_the_same_whatever_the_chunking(
+    sends: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    lab = Lab()
+    sender, *receivers = [lab.join() for _ in range(4)]
+    targets = [*(wire.keys.public for wire in receivers), b"\x01" * 32]
+    stream = b"".join(frames.encode(frames.SendPacket(targets[i], p)) for i, p in sends)
+    for part in chunks(stream, cuts):
+        sender.server.receive(part, lab.now)
+    lab.settle()
+    for index, wire in enumerate(receivers):
+        expected = [frames.RecvPacket(sender.keys.public, p) for i, p in sends if i == index]
+        assert wire.packets == expected
+
+
+@given(st.binary(max_size=200))
+def test_any_json_is_a_greeting_or_a_fault(text: bytes) -> None:
+    for kind in (ClientInfo, ServerInfo):
+        try:
+            kind.from_json(text)
+        except RelayError:
+            continue
+
+
+@given(
+    st.binary(min_size=12, max_size=12),
+    st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lambda ip: not ip.ipv4_mapped)),
+    st.integers(0, 65535),
+)
+def test_stun_response_says_where_the_request_came_from(
+    transaction: bytes, address: IPv4Address | IPv6Address, port: int
+) -> None:
+    reply = stun.respond(stun.encode_request(transaction), address, port)
+    assert stun.parse_response(reply) == stun.Binding(transaction, address, port)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=80),
+        st.binary(max_size=60).map(lambda tail: stun.encode_request(bytes(12))[:20] + tail),
+    )
+)
+def test_any_datagram_is_stun_or_is_refused(datagram: bytes) -> None:
+    for parse in (stun.parse_request, stun.parse_response):
+        try:
+            parse(datagram)
+        except stun.NotStunError:
+            continue
+
+
+@given(st.integers(0, 39), st.integers(0, 7))
+def test_one_flipped_bit_silences_the_stun_server(at: int, bit: int) -> None:
+    datagram = bytearray(stun.encode_request(b"abcdefghijkl"))
+    datagram[at] ^= 1 << bit
+    try:
+        stun.parse_request(bytes(datagram))
+    except stun.NotStunError:
+        return
+    raise AssertionError("a damaged request was taken for a good one")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_http_head_or_a_fault(data: bytes) -> None:
+    for parse in (parse_request_head, parse_response_head):
+        try:
+            parse(data + b"\r\n\r\n")
+        except RelayError:
+            continue
+
+
+def test_slow_trickle_costs_no_copies_of_what_came_before() -> None:
+    lab = Lab()
+    wire = lab.join()
+    frame = frames.encode(frames.SendPacket(wire.keys.public, bytes(60_000)))
+    buffer = wire.server._tail
+    for at in range(0, 1000, 10):
+        wire.server.receive(frame[at : at + 10], lab.now)
+    assert wire.server._tail is buffer
+    assert drain(wire.server.outbox) == b""
