@@ -1,0 +1,115 @@
+"""Opening the database: SQLite in WAL mode or PostgreSQL, brought up to date by migrations.
+
+Writers to one SQLite file queue on a lock of this process and take the file's write lock at the
+start of their transaction, so that none fails half-way for being late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from control.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Database", "normalised_url"]
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_BUSY_TIMEOUT_MS = 10_000
+
+
+def normalised_url(text: str) -> sa.URL:
+    """Return the URL with the driver used here; raises InvalidRequestError for other databases."""
+    try:
+        url = sa.make_url(text)
+    except sa.exc.ArgumentError:
+        raise InvalidRequestError(
+            "database: not a URL; write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from None
+    backend = url.get_backend_name()
+    if backend not in _DRIVERS:
+        raise InvalidRequestError(f"database: {backend} is not supported; use sqlite or postgresql")
+    return url.set(drivername=_DRIVERS[backend])
+
+
+class Database:
+    """A pool of connections and the rule of who may write when."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.is_sqlite = engine.url.get_backend_name() == "sqlite"
+        self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
+
+    @classmethod
+    async def open(cls, url_text: str) -> Self:
+        """Connect, migrate to the newest schema, and return the database."""
+        url = normalised_url(url_text)
+        engine = create_async_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+        if url.get_backend_name() == "sqlite":
+            _prepare_sqlite(engine)
+        database = cls(engine)
+        try:
+            async with database.writing() as connection:
+                await connection.run_sync(_migrate)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return database
+
+    @property
+    def url(self) -> sa.URL:
+        """Where the database is; its text form hides the password."""
+        return self._engine.url
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for reading one consistent state."""
+        async with self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction that is durable when the block ends, and undone if it raises."""
+        async with self._writer, self._engine.connect() as connection:
+            if self.is_sqlite:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            # A commit that was begun is waited for: its outcome must not stay unknown.
+            await asyncio.shield(connection.commit())
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # Transactions are begun by us, not by the driver's guess at the first write.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,1 @@
+"""Migrations, in order and append-only: an earlier one is never edited."""
