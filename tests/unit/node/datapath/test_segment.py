@@ -1,0 +1,113 @@
+"""Super-packets into segments: recorded vectors, awkward sizes, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from node.datapath.segment import LEAD, complete_checksum, fill_rows, inspect
+from node.datapath.virtio import VirtioHeader
+from tests.support.packets import Tcp, split_slowly
+
+CASES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[3] / "golden" / "datapath" / "tun_offload.json").read_text()
+)["cases"]
+GSO = [case for case in CASES if len(case["segments"]) > 1]
+PLAIN = [case for case in CASES if len(case["segments"]) == 1]
+
+
+def split(virtio: bytes, packet: bytes, chunk: int = 64) -> list[bytes]:
+    """Split through the array version, `chunk` rows at a time, into dirty rows."""
+    source = inspect(memoryview(bytearray(packet)), VirtioHeader.unpack_from(virtio))
+    assert source is not None
+    out = []
+    for first in range(0, source.segments, chunk):
+        count = min(chunk, source.segments - first)
+        rows = np.full((count, LEAD + source.segment_bytes + 32), 0xEE, np.uint8)
+        fill_rows(source, rows, first, count)
+        for n in range(count):
+            is_last = first + n == source.segments - 1
+            length = source.last_bytes if is_last else source.segment_bytes
+            out.append(rows[n, LEAD : LEAD + length].tobytes())
+            assert not rows[n, LEAD + length :].any()
+    return out
+
+
+@pytest.mark.parametrize("case", GSO, ids=lambda case: case["name"])
+def test_vector(case: dict[str, Any]) -> None:
+    segments = split(bytes.fromhex(case["virtio_hdr"]), bytes.fromhex(case["packet"]))
+    assert [segment.hex() for segment in segments] == case["segments"]
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case["name"])
+def test_partial_checksum_vector(case: dict[str, Any]) -> None:
+    packet = bytearray.fromhex(case["packet"])
+    header = VirtioHeader.unpack_from(bytes.fromhex(case["virtio_hdr"]))
+    assert complete_checksum(memoryview(packet), header)
+    assert packet.hex() == case["segments"][0]
+
+
+def super_tcp(
+    payload: int, mss: int, *, ipv6: bool = False, flags: int = 0x18
+) -> tuple[bytes, bytes]:
+    src, dst = ("fd00::1", "fd00::2") if ipv6 else ("10.0.0.1", "10.0.0.2")
+    body = bytes(n * 7 % 251 for n in range(payload))
+    packet = Tcp(src=src, dst=dst, payload=body, flags=flags, seq=0xFFFFFF00, ident=0xFFFE).pack()
+    start = 40 if ipv6 else 20
+    return VirtioHeader(1, 4 if ipv6 else 1, 1, mss, start, 16).pack(), packet
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("mss", [1, 7, 536, 1000, 1001, 1300, 1368, 1400])
+@pytest.mark.parametrize("extra", [0, 1, 3])
+def test_any_segment_size_equals_the_slow_split(ipv6: bool, mss: int, extra: int) -> None:
+    virtio, packet = super_tcp(min(mss * 41 + extra, 60000), mss, ipv6=ipv6)
+    assert split(virtio, packet) == split_slowly(virtio, packet)
+
+
+def test_chunks_do_not_change_the_segments() -> None:
+    virtio, packet = super_tcp(50000, 536)
+    assert split(virtio, packet, chunk=7) == split(virtio, packet, chunk=64)
+
+
+def test_cwr_stays_on_the_first_segment_alone() -> None:
+    virtio, packet = super_tcp(3000, 1000, flags=0x98)
+    flags = [segment[33] for segment in split(virtio, packet, chunk=2)]
+    assert flags == [0x90, 0x10, 0x18]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gso_size": 0},
+        {"gso_type": 4},
+        {"gso_type": 3},
+        {"csum_start": 24},
+        {"csum_start": 0},
+        {"csum_offset": 6},
+    ],
+    ids=str,
+)
+def test_header_that_does_not_fit_is_refused(change: dict[str, int]) -> None:
+    virtio, packet = super_tcp(3000, 1000)
+    header = VirtioHeader.unpack_from(virtio)._replace(**change)
+    assert inspect(memoryview(packet), header) is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 19, 20, 39, 51, 52])
+def test_truncated_super_packet_is_refused(length: int) -> None:
+    virtio, packet = super_tcp(3000, 1000)
+    assert inspect(memoryview(packet)[:length], VirtioHeader.unpack_from(virtio)) is None
+
+
+def test_checksum_field_outside_the_packet_is_refused() -> None:
+    packet = bytearray(40)
+    assert not complete_checksum(memoryview(packet), VirtioHeader(1, 0, 0, 0, 30, 16))
+
+
+def test_ecn_bit_of_the_type_is_ignored() -> None:
+    assert VirtioHeader.unpack_from(VirtioHeader(1, 0x81, 0, 9, 20, 16).pack()).gso_type == 1
