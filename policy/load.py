@@ -1,0 +1,56 @@
+"""The one way into the language: text in, a typed policy and diagnostics out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from policy.diagnostics.diagnostic import Collector, Diagnostic, Related
+from policy.hujson.parse import parse
+from policy.lower.document import lower_document
+
+if TYPE_CHECKING:
+    from policy.hujson.parse import Parsed
+    from policy.hujson.tree import Node
+    from policy.model.document import Policy
+    from policy.source import Source
+
+__all__ = ["Loaded", "load"]
+
+
+class Loaded(NamedTuple):
+    """What became of a text."""
+
+    policy: Policy | None
+    """The policy, or None where any diagnostic is an error."""
+    diagnostics: tuple[Diagnostic, ...]
+    """Every finding; the first error is the one that the service would answer with."""
+    root: Node | None
+    """The lossless tree, broken places included; None where nothing could be read."""
+
+
+def load(source: Source, *, domains: frozenset[str] | None = None) -> Loaded:
+    """Parse, lower and check a policy. Any text gives a policy or diagnostics, never an exception.
+
+    `domains` are the mail domains associated with the tailnet, as an inventory tells; without it
+    they are taken on trust (policy reference 2.4).
+    """
+    parsed = parse(source)
+    found = Collector(source)
+    _report_syntax(parsed, found)
+    policy = None
+    if parsed.root is not None:
+        policy = lower_document(parsed.root, found, domains)
+    diagnostics = tuple(found)
+    return Loaded(None if found.has_errors else policy, diagnostics, parsed.root)
+
+
+def _report_syntax(parsed: Parsed, found: Collector) -> None:
+    for problem in parsed.problems:
+        place = parsed.source.position(problem.span.start)
+        # The service's form, which counts columns in bytes (policy reference 1.2).
+        found.shape(
+            problem.kind.value,
+            f"line {place.line}, column {place.byte_column}: {problem.message}",
+            problem.span,
+            related=tuple(Related(words, span) for words, span in problem.related),
+        )

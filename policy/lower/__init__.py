@@ -1,0 +1,1 @@
+"""From the HuJSON tree to the typed document, one module per section."""

@@ -1,0 +1,1 @@
+"""The typed policy document. Parsed once, immutable, no addresses resolved."""
