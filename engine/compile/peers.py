@@ -1,0 +1,234 @@
+"""Who sees whom, with which addresses and routes (policy reference 5).
+
+Sets of nodes are Python integers, bit `i` for node `i`: a tailnet of ten thousand nodes costs
+about a kilobyte a set, and a union of two is one operation.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.netset.address import V4
+from engine.netset.constants import INTERNET
+from engine.netset.ranges import AddressRange, parse_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from engine.compile.capabilities import CapabilityCompiler
+    from engine.compile.filters import FilterCompiler
+    from engine.directory import Directory, DirectoryNode, Route
+    from engine.resolve.selectors import Strings
+    from engine.rules import FilterRule
+
+__all__ = ["PeerCompiler", "PeerView", "primary_routes"]
+
+_INTERNET = frozenset(INTERNET)
+
+
+class PeerView(NamedTuple):
+    """What one node is told of another."""
+
+    node: int
+    """Index of the peer."""
+    allowed_ips: Strings
+    primary_routes: Strings
+
+
+class PeerCompiler:
+    """Works out every node's peers from the filters of all nodes."""
+
+    def __init__(
+        self,
+        compiler: FilterCompiler,
+        filters: Sequence[tuple[FilterRule, ...]],
+        capabilities: CapabilityCompiler,
+    ) -> None:
+        self._compiler = compiler
+        self._directory: Directory = compiler.directory
+        self._filters = filters
+        self._capabilities = capabilities
+        self._source_masks: dict[Strings, int] = {}
+        self._permitted: dict[tuple[int, str], int] = {}
+
+    def peers(self, index: int) -> tuple[PeerView, ...]:
+        """Return a node's peers in topology order."""
+        visible = self._visible[index]
+        routes = self._shown_routes(index)
+        return tuple(self._view(index, peer, routes.get(peer, ())) for peer in _members(visible))
+
+    def self_allowed_ips(self, index: int) -> Strings:
+        """Return a node's own addresses and everything that it routes (5.2)."""
+        node = self._directory.nodes[index]
+        routes = (route.text for route in node.routes)
+        return (*self._addresses(node, index), *routes, *node.exit_routes)
+
+    def _view(self, viewer: int, peer: int, routes: Strings) -> PeerView:
+        node = self._directory.nodes[peer]
+        addresses = self._addresses(node, viewer)
+        exits = node.exit_routes if self._offers_exit(peer) >> viewer & 1 else ()
+        return PeerView(peer, (*addresses, *routes, *exits), routes)
+
+    def _addresses(self, node: DirectoryNode, viewer: int) -> Strings:
+        without_ipv4 = self._capabilities.has_ipv4_disabled(
+            node.index
+        ) or self._capabilities.has_ipv4_disabled(viewer)
+        return tuple(
+            f"{address}/{32 if address.version == V4 else 128}"
+            for address in node.addresses
+            if address.version != V4 or not without_ipv4
+        )
+
+    @cached_property
+    def _visible(self) -> list[int]:
+        """For each node, the set of its peers: the relation is symmetric (5.1)."""
+        reached = [0] * len(self._filters)
+        for index, rules in enumerate(self._filters):
+            for sources in {rule.src_ips for rule in rules}:
+                reached[index] |= self._reachers(sources)
+            for peer in _members(self._via_app_peers(index)):
+                reached[index] |= 1 << peer
+        for index, mask in enumerate(list(reached)):
+            for peer in _members(mask):
+                reached[peer] |= 1 << index
+        return [mask & ~(1 << index) for index, mask in enumerate(reached)]
+
+    def _via_app_peers(self, index: int) -> int:
+        """Return who sees a router because a grant steers an application through it (4.7)."""
+        node = self._directory.nodes[index]
+        mask = 0
+        for rule in self._compiler.plan.apps:
+            if rule.via and set(rule.via) & set(node.tags):
+                mask |= self._reachers(rule.sources)
+        return mask
+
+    def _reachers(self, sources: Strings) -> int:
+        """Return the nodes that a source list holds, or whose subnets it overlaps."""
+        mask = self._source_masks.get(sources)
+        if mask is None:
+            mask = 0
+            for text in sources:
+                for wanted in parse_ranges(text):
+                    for index in self._compiler.locator.holding(wanted):
+                        mask |= 1 << index
+                    for index in self._compiler.locator.routing(wanted):
+                        mask |= 1 << index
+            self._source_masks[sources] = mask
+        return mask
+
+    def _permits(self, index: int, route: Route) -> int:
+        """Return the nodes that the rules delivered to a router let reach one of its routes."""
+        key = (index, route.text)
+        mask = self._permitted.get(key)
+        if mask is None:
+            mask = 0
+            for rule in self._filters[index]:
+                if any(_overlaps(text, route) for text in _destinations(rule)):
+                    mask |= self._reachers(rule.src_ips)
+            self._permitted[key] = mask
+        return mask
+
+    def _offers_exit(self, index: int) -> int:
+        """Return the nodes that may use a node as their exit (5.4)."""
+        return self._exit_masks[index]
+
+    @cached_property
+    def _exit_masks(self) -> list[int]:
+        masks = [0] * len(self._filters)
+        for node in self._directory.nodes:
+            if not node.exit_routes:
+                continue
+            for rule in self._filters[node.index]:
+                if any(ip == "*" or ip in _INTERNET for ip, _ in rule.dst_ports):
+                    masks[node.index] |= self._reachers(rule.src_ips)
+        return masks
+
+    @cached_property
+    def _candidates(self) -> dict[str, list[tuple[DirectoryNode, Route]]]:
+        """For each routed prefix, who has it, oldest first; online ones before offline ones."""
+        table: dict[str, list[tuple[DirectoryNode, Route]]] = {}
+        for node in self._directory.nodes:
+            for route in node.routes:
+                table.setdefault(route.text, []).append((node, route))
+        for holders in table.values():
+            holders.sort(key=lambda held: (not held[0].online, held[0].created, held[0].index))
+        return table
+
+    def _shown_routes(self, viewer: int) -> dict[int, Strings]:
+        """Return, by peer, the subnet routes that a viewer is shown (5.4)."""
+        shown: dict[int, list[str]] = {}
+        for text, holders in self._candidates.items():
+            chosen = self._chosen(viewer, text, holders)
+            if chosen is not None:
+                shown.setdefault(chosen, []).append(text)
+        return {
+            peer: tuple(r.text for r in self._directory.nodes[peer].routes if r.text in texts)
+            for peer, texts in shown.items()
+        }
+
+    def _chosen(
+        self, viewer: int, text: str, holders: list[tuple[DirectoryNode, Route]]
+    ) -> int | None:
+        first, route = holders[0]
+        if first.index == viewer:
+            return None
+        if (
+            self._permits(first.index, route) >> viewer & 1
+            or self._hearers[text] >> viewer & 1
+            or any(node.index == viewer for node, _ in holders)
+        ):
+            return first.index
+        for node, held in holders[1:]:
+            if self._permits(node.index, held) >> viewer & 1:
+                return node.index
+        return None
+
+    @cached_property
+    def _hearers(self) -> dict[str, int]:
+        """For each routed prefix, the nodes with a rule whose sources overlap it."""
+        by_sources: dict[Strings, int] = {}
+        for index, rules in enumerate(self._filters):
+            for sources in {rule.src_ips for rule in rules}:
+                by_sources[sources] = by_sources.get(sources, 0) | 1 << index
+        ranges = {text: (holders[0][1].range, 0) for text, holders in self._candidates.items()}
+        hearers = dict.fromkeys(ranges, 0)
+        for sources, mask in by_sources.items():
+            spans = [span for text in sources for span in parse_ranges(text)]
+            for text, (routed, _) in ranges.items():
+                if any(span.overlaps(routed) for span in spans):
+                    hearers[text] |= mask
+        return hearers
+
+
+def primary_routes(directory: Directory) -> dict[int, Strings]:
+    """Return, by node, the subnet routes for which it is the tailnet's primary (5.3)."""
+    holders: dict[str, list[DirectoryNode]] = {}
+    for node in directory.nodes:
+        if node.online:
+            for route in node.routes:
+                holders.setdefault(route.text, []).append(node)
+    primary: dict[int, list[str]] = {}
+    for text, nodes in holders.items():
+        oldest = min(nodes, key=lambda node: (node.created, node.index))
+        primary.setdefault(oldest.index, []).append(text)
+    return {index: tuple(texts) for index, texts in primary.items()}
+
+
+def _destinations(rule: FilterRule) -> Iterator[str]:
+    for entry in rule.dst_ports:
+        yield entry.ip
+    for grant in rule.cap_grants:
+        yield from grant.dsts
+
+
+def _overlaps(text: str, route: Route) -> bool:
+    return text == "*" or AddressRange.parse(text).overlaps(route.range)
+
+
+def _members(mask: int) -> Iterable[int]:
+    """Yield the bits that are set, ascending."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low

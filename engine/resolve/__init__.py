@@ -1,0 +1,1 @@
+"""What selectors stand for on one tailnet (policy reference 3)."""
