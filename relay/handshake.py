@@ -1,4 +1,4 @@
-"""The two sealed greetings of a DERP connection, and the keys that seal them.
+"""The two sealed greetings of a DERP connection, and how they are sealed.
 
 ClientInfo and ServerInfo are small JSON objects inside a NaCl box: a random 24-byte nonce in
 front, then tag and ciphertext (relay reference 0 and 1.6). JSON keys are matched without regard
@@ -7,115 +7,24 @@ to case, as the field's own implementation does.
 
 from __future__ import annotations
 
-import hmac
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from nacl.bindings import (
-    crypto_box_afternm,
-    crypto_box_beforenm,
-    crypto_box_open_afternm,
-    crypto_scalarmult_base,
-)
-from nacl.exceptions import CryptoError
-
-from relay.errors import Fault, RelayError, RemoteFaultError
-from relay.frames import KEY_BYTES, NONCE_BYTES, PROTOCOL_VERSION
+from control.keys import Box, BoxOpenError, Entropy, NodePrivate, NodePublic
+from relay.errors import Fault, RemoteFaultError
+from relay.frames import KEY_BYTES, PROTOCOL_VERSION
 
 __all__ = [
     "ClientInfo",
-    "Entropy",
-    "KeyPair",
-    "MalformedKeyError",
-    "MeshKey",
     "ServerInfo",
+    "greeting_box",
     "open_client_info",
     "open_server_info",
-    "seal_client_info",
-    "seal_server_info",
+    "seal_greeting",
 ]
 
 _T = TypeVar("_T")
-
-Entropy = Callable[[int], bytes]
-"""Returns that many unpredictable bytes; injected so that machines can be replayed."""
-
-
-class MalformedKeyError(RelayError):
-    """Text or bytes that are no key of the kind asked for."""
-
-
-class KeyPair:
-    """An X25519 key pair: a node's, or a server's, identity on the relay.
-
-    Shared secrets are computed once for each other side and kept by the caller.
-    """
-
-    __slots__ = ("_private", "public")
-
-    def __init__(self, private: bytes) -> None:
-        if len(private) != KEY_BYTES:
-            raise MalformedKeyError(f"a private key has {KEY_BYTES} bytes, not {len(private)}")
-        self._private = private
-        self.public: bytes = crypto_scalarmult_base(private)
-
-    @classmethod
-    def generate(cls, entropy: Entropy) -> KeyPair:
-        """Make a fresh pair, clamped as RFC 7748 asks."""
-        raw = bytearray(entropy(KEY_BYTES))
-        raw[0] &= 248
-        raw[31] = (raw[31] & 127) | 64
-        return cls(bytes(raw))
-
-    def private_hex(self) -> str:
-        """Return the secret as 64 hex digits, for the key file alone."""
-        return self._private.hex()
-
-    def shared_with(self, public: bytes) -> bytes:
-        """Return the box key shared with another public key.
-
-        Raises RemoteFaultError for a key of low order, which would share a known secret.
-        """
-        try:
-            shared: bytes = crypto_box_beforenm(public, self._private)
-        except (CryptoError, ValueError, TypeError, RuntimeError) as error:
-            raise RemoteFaultError(Fault.BAD_BOX, "public key of low order") from error
-        return shared
-
-    def __repr__(self) -> str:
-        return f"KeyPair(public={self.public.hex()[:8]}…)"
-
-
-class MeshKey:
-    """The secret that the servers of one region share; compared in constant time."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) != KEY_BYTES or not any(secret):
-            raise MalformedKeyError("a mesh key is 32 bytes, not all zero")
-        self._secret = secret
-
-    @classmethod
-    def parse(cls, text: str) -> MeshKey:
-        """Read 64 hex digits, white space around them ignored. Raises MalformedKeyError."""
-        try:
-            return cls(bytes.fromhex(text.strip()))
-        except ValueError as error:
-            raise MalformedKeyError("a mesh key is written as 64 hex digits") from error
-
-    def hex(self) -> str:
-        """Return the secret as it goes into a sealed ClientInfo."""
-        return self._secret.hex()
-
-    def matches(self, text: str) -> bool:
-        """Whether a peer presented this very key."""
-        return hmac.compare_digest(self._secret.hex().encode(), text.encode())
-
-    def __repr__(self) -> str:
-        return "MeshKey(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,39 +101,37 @@ class ServerInfo:
         )
 
 
-def seal_client_info(info: ClientInfo, shared: bytes, nonce: bytes) -> bytes:
-    """Return nonce and box of a ClientInfo; `nonce` is 24 bytes never used before."""
-    return _seal(info.to_json(), shared, nonce)
+def greeting_box(private: NodePrivate, public: bytes) -> Box:
+    """Return the box between our key and the other end's, for both greetings.
 
-
-def seal_server_info(info: ServerInfo, shared: bytes, nonce: bytes) -> bytes:
-    """Return nonce and box of a ServerInfo; `nonce` is 24 bytes never used before."""
-    return _seal(info.to_json(), shared, nonce)
-
-
-def open_client_info(sealed: bytes, shared: bytes) -> ClientInfo:
-    """Open and read a client's greeting. Raises RemoteFaultError."""
-    return ClientInfo.from_json(_open(sealed, shared))
-
-
-def open_server_info(sealed: bytes, shared: bytes) -> ServerInfo:
-    """Open and read a server's greeting. Raises RemoteFaultError."""
-    return ServerInfo.from_json(_open(sealed, shared))
-
-
-def _seal(plaintext: bytes, shared: bytes, nonce: bytes) -> bytes:
-    box: bytes = crypto_box_afternm(plaintext, nonce, shared)
-    return nonce + box
-
-
-def _open(sealed: bytes, shared: bytes) -> bytes:
+    Raises RemoteFaultError for a key of low order, which would share a known secret.
+    """
     try:
-        plaintext: bytes = crypto_box_open_afternm(
-            sealed[NONCE_BYTES:], sealed[:NONCE_BYTES], shared
-        )
-    except (CryptoError, ValueError) as error:
+        return private.box_with(NodePublic(public))
+    except BoxOpenError as error:
+        raise RemoteFaultError(Fault.BAD_BOX, "public key of low order") from error
+
+
+def seal_greeting(greeting: ClientInfo | ServerInfo, box: Box, entropy: Entropy) -> bytes:
+    """Return nonce and box of a greeting."""
+    return box.seal(greeting.to_json(), entropy)
+
+
+def open_client_info(sealed: bytes, box: Box) -> ClientInfo:
+    """Open and read a client's greeting. Raises RemoteFaultError."""
+    return ClientInfo.from_json(_open(sealed, box))
+
+
+def open_server_info(sealed: bytes, box: Box) -> ServerInfo:
+    """Open and read a server's greeting. Raises RemoteFaultError."""
+    return ServerInfo.from_json(_open(sealed, box))
+
+
+def _open(sealed: bytes, box: Box) -> bytes:
+    try:
+        return box.open(sealed)
+    except BoxOpenError as error:
         raise RemoteFaultError(Fault.BAD_BOX, "greeting does not open with our key") from error
-    return plaintext
 
 
 def _compact(fields: dict[str, Any]) -> bytes:

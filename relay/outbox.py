@@ -102,11 +102,13 @@ class Outbox:
             self._counters.drop(DropReason.QUEUE_HEAD, kind, len(oldest))
         queue.append((frame, now))
 
-    def set_writable(self, writable: bool, now: float) -> None:  # noqa: FBT001  it is a state
-        """Tell whether the connection takes bytes; what waited becomes takeable."""
-        self._writable = writable
-        if not writable:
-            return
+    def pause_writing(self) -> None:
+        """Note that the connection takes no more bytes for now."""
+        self._writable = False
+
+    def resume_writing(self, now: float) -> None:
+        """Note that the connection takes bytes again; what waited becomes takeable."""
+        self._writable = True
         while self._signals:
             signal = self._signals.popleft()
             self._append(signal, len(signal))

@@ -85,6 +85,11 @@ class Connection:
         """Whether this is another server of the region."""
         return PresenceFlag.MESH_PEER in self.flags
 
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the client would not rather be on another node of the region."""
+        return PresenceFlag.NOT_IDEAL not in self.flags
+
     def presence(self) -> bytes:
         """Return the PeerPresent frame that watchers get for this connection."""
         return encode(PeerPresent(self.key, self.address, self.port, self.flags))

@@ -21,7 +21,6 @@ from relay.frames import (
     HEADER_BYTES,
     KEY_BYTES,
     MAX_PACKET_BYTES,
-    NONCE_BYTES,
     ClientInfoFrame,
     ClosePeer,
     ForwardPacket,
@@ -43,21 +42,15 @@ from relay.frames import (
     is_disco,
     pack_frame,
 )
-from relay.handshake import (
-    ClientInfo,
-    Entropy,
-    KeyPair,
-    MeshKey,
-    ServerInfo,
-    open_server_info,
-    seal_client_info,
-)
+from relay.handshake import ClientInfo, ServerInfo, greeting_box, open_server_info, seal_greeting
 from relay.outbox import Outbox
 from relay.ratelimit import RateLimit, TokenBucket
 from relay.upgrade import encode_request, parse_response_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from control.keys import Box, Entropy, MeshKey, NodePrivate
 
 __all__ = [
     "ClientEvent",
@@ -123,19 +116,20 @@ class ClientSession:
 
     def __init__(
         self,
-        keys: KeyPair,
+        private: NodePrivate,
         options: ClientOptions,
         *,
         entropy: Entropy,
         now: float,
         on_dirty: Callable[[], None] = lambda: None,
     ) -> None:
-        self._keys = keys
+        self._private = private
         self._options = options
         self._entropy = entropy
         self.counters = Counters()
         self.outbox = Outbox(self.counters, on_dirty)
         self.server_key = b""
+        self._box: Box | None = None
         self.phase = Phase.AWAIT_HTTP
         self._head = bytearray()
         self._decoder = FrameDecoder()
@@ -163,14 +157,14 @@ class ClientSession:
     def _introduce(self, server_key: bytes) -> None:
         mesh_key = self._options.mesh_key
         info = ClientInfo(
-            mesh_key=mesh_key.hex() if mesh_key else "",
+            mesh_key=mesh_key.to_secret_text() if mesh_key else "",
             is_prober=self._options.is_prober,
             app_name=self._options.app_name,
         )
-        shared = self._keys.shared_with(server_key)
-        sealed = seal_client_info(info, shared, self._entropy(NONCE_BYTES))
+        self._box = greeting_box(self._private, server_key)
+        sealed = seal_greeting(info, self._box, self._entropy)
         self.server_key = server_key
-        self.outbox.push_signal(encode(ClientInfoFrame(self._keys.public, sealed)))
+        self.outbox.push_signal(encode(ClientInfoFrame(self._private.public.raw, sealed)))
 
     def next_event(self) -> ClientEvent | None:
         """Return what happened next, None when nothing did."""
@@ -238,9 +232,9 @@ class ClientSession:
 
     def _receive_server_info(self, kind: int, payload: bytes, now: float) -> None:
         frame = decode(kind, payload) if kind == FrameType.SERVER_INFO else None
-        if not isinstance(frame, ServerInfoFrame):
+        if not isinstance(frame, ServerInfoFrame) or self._box is None:
             return
-        info = open_server_info(frame.sealed, self._keys.shared_with(self.server_key))
+        info = open_server_info(frame.sealed, self._box)
         if info.bytes_per_second > 0:
             limit = RateLimit(info.bytes_per_second, max(info.burst_bytes, 0))
             self._bucket = TokenBucket(limit, now)
@@ -295,9 +289,13 @@ class ClientSession:
         """Have the connections of a peer closed; for mesh peers."""
         self._signal(encode(ClosePeer(peer)))
 
-    def set_writable(self, writable: bool, now: float) -> None:  # noqa: FBT001  it is a state
-        """Tell whether the transport takes bytes."""
-        self.outbox.set_writable(writable, now)
+    def pause_writing(self) -> None:
+        """Note that the transport takes no more bytes for now; packets wait, then drop."""
+        self.outbox.pause_writing()
+
+    def resume_writing(self, now: float) -> None:
+        """Note that the transport takes bytes again."""
+        self.outbox.resume_writing(now)
 
     def disconnected(self, detail: str) -> None:
         """Note that the transport is gone."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from control.keys import Box, Entropy, KeyTextError, MeshKey, NodePrivate
 from relay.errors import Fault, RemoteFaultError, UsageError
 from relay.fastpath import forward_from, header_at
 from relay.frames import (
@@ -24,7 +25,6 @@ from relay.frames import (
     KEY_BYTES,
     MAX_CLIENT_INFO_BYTES,
     MAX_PACKET_BYTES,
-    NONCE_BYTES,
     ClientInfoFrame,
     ClosePeer,
     ForwardPacket,
@@ -43,15 +43,7 @@ from relay.frames import (
     decode,
     encode,
 )
-from relay.handshake import (
-    ClientInfo,
-    Entropy,
-    KeyPair,
-    MeshKey,
-    ServerInfo,
-    open_client_info,
-    seal_server_info,
-)
+from relay.handshake import ClientInfo, ServerInfo, greeting_box, open_client_info, seal_greeting
 from relay.outbox import Outbox
 from relay.ratelimit import RateLimit, TokenBucket
 from relay.router import Connection, Router
@@ -86,12 +78,17 @@ _BIGGEST_FRAME = 2 * KEY_BYTES + MAX_PACKET_BYTES
 class ServerIdentity:
     """What all sessions of one server share."""
 
-    keys: KeyPair
+    private: NodePrivate
     entropy: Entropy
     mesh_key: MeshKey | None = None
     info: ServerInfo = ServerInfo()  # noqa: RUF009  frozen
     write_timeout_s: float = WRITE_TIMEOUT_S
     rate: RateLimit = RateLimit(0, 0)  # noqa: RUF009  frozen
+
+    @property
+    def public(self) -> bytes:
+        """The server's public key, 32 raw bytes."""
+        return self.private.public.raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ class Phase(Enum):
 
 
 class ServerSession:
-    """One connection's machine. `on_dirty` runs once whenever the outbox has something to take."""
+    """One connection's machine. `on_dirty` runs when there are bytes to take or it ended."""
 
     def __init__(
         self,
@@ -143,6 +140,7 @@ class ServerSession:
         self._address = address
         self._port = port
         self._is_ideal = is_ideal
+        self._on_dirty = on_dirty
         self.outbox = Outbox(router.counters, on_dirty)
         self.phase = Phase.AWAIT_CLIENT_INFO
         self.connection: Connection | None = None
@@ -150,7 +148,7 @@ class ServerSession:
         self._tail = bytearray()
         self._skip = 0
         self._key = b""
-        self._shared = b""
+        self._box: Box | None = None
         self._info = ClientInfo()
         self._bucket = TokenBucket(identity.rate, now)
         self._handshake_by = now + HANDSHAKE_S
@@ -158,12 +156,17 @@ class ServerSession:
         self._keepalive_every = KEEPALIVE_S + jitter
         self._keepalive_at = now + self._keepalive_every
         self._stuck_since: float | None = None
-        self.outbox.push_signal(encode(ServerKey(identity.keys.public)))
+        self.outbox.push_signal(encode(ServerKey(identity.public)))
 
     @property
     def key(self) -> bytes:
         """The client's node key, empty until it proved one."""
         return self._key
+
+    @property
+    def client_info(self) -> ClientInfo:
+        """What the client said of itself."""
+        return self._info
 
     @property
     def is_closed(self) -> bool:
@@ -239,10 +242,10 @@ class ServerSession:
     def _open_greeting(self, frame: ClientInfoFrame) -> None:
         if not any(frame.key):
             raise RemoteFaultError(Fault.BAD_BOX, "a node key of zeros means no key")
-        self._shared = self._identity.keys.shared_with(frame.key)
-        self._info = open_client_info(frame.sealed, self._shared)
+        self._box = greeting_box(self._identity.private, frame.key)
+        self._info = open_client_info(frame.sealed, self._box)
         self._key = frame.key
-        if frame.key == self._identity.keys.public:
+        if frame.key == self._identity.public:
             raise RemoteFaultError(Fault.SELF_CONNECT, "the client presents this server's key")
         if self._info.mesh_key and not self.is_mesh_peer:
             raise RemoteFaultError(Fault.BAD_MESH_KEY, "mesh key differs from this region's")
@@ -251,17 +254,21 @@ class ServerSession:
     def is_mesh_peer(self) -> bool:
         """Whether the client proved to be another server of the region."""
         ours = self._identity.mesh_key
-        return bool(ours and self._info.mesh_key and ours.matches(self._info.mesh_key))
+        if ours is None or not self._info.mesh_key:
+            return False
+        try:
+            return MeshKey.from_secret_text(self._info.mesh_key) == ours
+        except KeyTextError:
+            return False
 
     def admit(self, now: float) -> float:
         """Let the client in: register it and answer with ServerInfo; returns as `receive` does."""
         if self.phase is Phase.CLOSED:
             return 0.0
-        if self.phase is not Phase.AWAIT_VERDICT:
+        if self.phase is not Phase.AWAIT_VERDICT or self._box is None:
             raise UsageError(f"admit() while {self.phase.value}")
         self.phase = Phase.OPEN
-        nonce = self._identity.entropy(NONCE_BYTES)
-        sealed = seal_server_info(self._identity.info, self._shared, nonce)
+        sealed = seal_greeting(self._identity.info, self._box, self._identity.entropy)
         self.outbox.push_signal(encode(ServerInfoFrame(sealed)))
         self.connection = Connection(
             self._key,
@@ -298,10 +305,15 @@ class ServerSession:
         """Apply another read rate limit, as after a reload."""
         self._bucket.replace(rate, now)
 
-    def set_writable(self, writable: bool, now: float) -> None:  # noqa: FBT001  it is a state
-        """Tell whether the transport takes bytes."""
-        self._stuck_since = None if writable else now
-        self.outbox.set_writable(writable, now)
+    def pause_writing(self, now: float) -> None:
+        """Note that the transport takes no more bytes for now; packets wait, then drop."""
+        self._stuck_since = now
+        self.outbox.pause_writing()
+
+    def resume_writing(self, now: float) -> None:
+        """Note that the transport takes bytes again."""
+        self._stuck_since = None
+        self.outbox.resume_writing(now)
 
     def note_progress(self, now: float) -> None:
         """Restart the write timeout: the transport still is full, but some bytes left it."""
@@ -366,6 +378,8 @@ class ServerSession:
             faults = self._counters.faults
             faults[fault.value] = faults.get(fault.value, 0) + 1
         self._events.append(ClientLeft(fault, detail))
+        # The end may come from elsewhere, as by a mesh peer: the driver must come and look.
+        self._on_dirty()
 
     def _scan(self, stream: bytearray, now: float) -> int:
         """Handle every whole frame; return how many bytes they took."""

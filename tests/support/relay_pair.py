@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 from random import Random
 from typing import TYPE_CHECKING
 
+from control.keys import MeshKey, NodePrivate
 from relay.counters import Counters
 from relay.frames import RecvPacket
-from relay.handshake import KeyPair, MeshKey
 from relay.router import Router
 from relay.session_client import ClientEvent, ClientOptions, ClientSession
 from relay.session_server import AdmissionAsked, ClientLeft, ServerIdentity, ServerSession
@@ -41,9 +41,14 @@ class Wire:
 
     client: ClientSession
     server: ServerSession
-    keys: KeyPair
+    private: NodePrivate
     events: list[ClientEvent] = field(default_factory=list)
     left: ClientLeft | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The client's node key."""
+        return self.private.public.raw
 
     @property
     def packets(self) -> list[RecvPacket]:
@@ -59,7 +64,7 @@ class Lab:
         self.now = 1000.0
         self.router = Router(Counters())
         self.identity = ServerIdentity(
-            KeyPair.generate(self.entropy), self.entropy, mesh_key=mesh_key
+            NodePrivate.generate(self.entropy), self.entropy, mesh_key=mesh_key
         )
         self.wires: list[Wire] = []
 
@@ -74,12 +79,12 @@ class Lab:
             now=self.now,
         )
 
-    def join(self, keys: KeyPair | None = None, mesh_key: MeshKey | None = None) -> Wire:
+    def join(self, private: NodePrivate | None = None, mesh_key: MeshKey | None = None) -> Wire:
         """Connect a client and wait until the relay accepted it."""
-        keys = keys or KeyPair.generate(self.entropy)
+        private = private or NodePrivate.generate(self.entropy)
         options = ClientOptions(mesh_key=mesh_key)
-        client = ClientSession(keys, options, entropy=self.entropy, now=self.now)
-        wire = Wire(client, self.session(), keys)
+        client = ClientSession(private, options, entropy=self.entropy, now=self.now)
+        wire = Wire(client, self.session(), private)
         self.wires.append(wire)
         self.settle()
         return wire

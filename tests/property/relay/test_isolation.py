@@ -33,7 +33,7 @@ class RelayIsolation(RuleBasedStateMachine):
     @rule(index=st.integers(0, 7))
     def join_again_with_the_same_key(self, index: int) -> None:
         if self.wires and len(self.wires) < 8:
-            self.wires.append(self.lab.join(self.wires[index % len(self.wires)].keys))
+            self.wires.append(self.lab.join(self.wires[index % len(self.wires)].private))
 
     @rule(index=st.integers(0, 7))
     def leave(self, index: int) -> None:
@@ -47,10 +47,10 @@ class RelayIsolation(RuleBasedStateMachine):
         if not live:
             return
         sender, receiver = live[a % len(live)], self.wires[b % len(self.wires)]
-        label = (DISCO if disco else b"D" * 66) + sender.keys.public + receiver.keys.public
+        label = (DISCO if disco else b"D" * 66) + sender.key + receiver.key
         for _ in range(burst):
             self.sent += 1
-            sender.client.send_packet(receiver.keys.public, label, self.lab.now)
+            sender.client.send_packet(receiver.key, label, self.lab.now)
         self.lab.settle()
 
     @rule(a=st.integers(0, 7), b=st.integers(0, 7), victim=st.integers(0, 7))
@@ -60,8 +60,8 @@ class RelayIsolation(RuleBasedStateMachine):
         if not live:
             return
         forger = live[a % len(live)]
-        target = self.wires[b % len(self.wires)].keys.public
-        name = self.wires[victim % len(self.wires)].keys.public
+        target = self.wires[b % len(self.wires)].key
+        name = self.wires[victim % len(self.wires)].key
         label = b"F" * 66 + name + target
         forged = frames.encode(frames.RecvPacket(name, label)) + frames.encode(
             frames.ForwardPacket(name, target, label)
@@ -75,7 +75,10 @@ class RelayIsolation(RuleBasedStateMachine):
         if self.wires:
             wire = self.wires[index % len(self.wires)]
             if not wire.server.is_closed:
-                wire.server.set_writable(not blocked, self.lab.now)
+                if blocked:
+                    wire.server.pause_writing(self.lab.now)
+                else:
+                    wire.server.resume_writing(self.lab.now)
                 self.lab.settle()
 
     @invariant()
@@ -83,7 +86,7 @@ class RelayIsolation(RuleBasedStateMachine):
         for wire in getattr(self, "wires", ()):
             for event in wire.packets:
                 source, addressee = event.packet[66:98], event.packet[98:130]
-                assert addressee == wire.keys.public
+                assert addressee == wire.key
                 assert source == event.source
                 assert not event.packet.startswith(b"F")
 

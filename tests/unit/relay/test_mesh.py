@@ -6,44 +6,48 @@ from dataclasses import dataclass
 
 from relay.frames import PeerGone, RecvPacket
 from relay.mesh import MeshLink
-from relay.session_client import ClientOptions, ClientSession, Disconnected
+from relay.session_client import ClientOptions, ClientSession, RelayReady
+from relay.session_server import AdmissionAsked
 from tests.support.relay_pair import MESH_KEY, Lab, Wire
 
 
 @dataclass
 class Link:
-    """A mesh link from `home` to `away`, carried by hand."""
+    """A mesh link, carried by hand."""
 
-    home: Lab
     wire: Wire
     link: MeshLink
+
+    def hear(self) -> None:
+        while (event := self.wire.client.next_event()) is not None:
+            if isinstance(event, RelayReady):
+                self.link.start(self.wire.client)
+            self.link.hear(event)
 
 
 def connect(home: Lab, away: Lab) -> Link:
     options = ClientOptions(mesh_key=MESH_KEY)
-    session = ClientSession(home.identity.keys, options, entropy=home.entropy, now=home.now)
-    wire = Wire(session, away.session(), home.identity.keys)
-    return Link(home, wire, MeshLink(session, home.router, home.identity.keys.public))
+    session = ClientSession(home.identity.private, options, entropy=home.entropy, now=home.now)
+    wire = Wire(session, away.session(), home.identity.private)
+    return Link(wire, MeshLink(home.router, home.identity.public))
 
 
-def carry(links: list[Link], labs: list[Lab]) -> Disconnected | None:
+def carry(links: list[Link], labs: list[Lab]) -> None:
     """Move bytes on all links and to all clients until everything is quiet."""
-    end = None
     for _ in range(12):
         for link in links:
             up = b"".join(link.wire.client.outbox.take())
             if up:
                 link.wire.server.receive(up, 0)
-            while link.wire.server.next_event() is not None:
-                if link.wire.server.connection is None and not link.wire.server.is_closed:
+            while (asked := link.wire.server.next_event()) is not None:
+                if isinstance(asked, AdmissionAsked):
                     link.wire.server.admit(0)
             down = b"".join(link.wire.server.outbox.take())
             if down:
                 link.wire.client.receive(down, 0)
-            end = link.link.pump() or end
+            link.hear()
         for lab in labs:
             lab.settle()
-    return end
 
 
 def region() -> tuple[Lab, Lab, list[Link]]:
@@ -55,35 +59,35 @@ def test_packet_crosses_the_region_and_back() -> None:
     one, two, links = region()
     a, b = one.join(), two.join()
     carry(links, [one, two])
-    a.client.send_packet(b.keys.public, b"there", 0)
-    b.client.send_packet(a.keys.public, b"back", 0)
+    a.client.send_packet(b.key, b"there", 0)
+    b.client.send_packet(a.key, b"back", 0)
     carry(links, [one, two])
-    assert b.packets == [RecvPacket(a.keys.public, b"there")]
-    assert a.packets == [RecvPacket(b.keys.public, b"back")]
+    assert b.packets == [RecvPacket(a.key, b"there")]
+    assert a.packets == [RecvPacket(b.key, b"back")]
 
 
 def test_departure_on_one_server_is_told_on_the_other() -> None:
     one, two, links = region()
     a, b = one.join(), two.join()
     carry(links, [one, two])
-    a.client.send_packet(b.keys.public, b"hello", 0)
+    a.client.send_packet(b.key, b"hello", 0)
     carry(links, [one, two])
     a.server.disconnected()
     carry(links, [one, two])
-    assert PeerGone(a.keys.public) in b.events
+    assert PeerGone(a.key) in b.events
 
 
 def test_client_that_moves_within_the_region_is_not_gone() -> None:
     one, two, links = region()
     a, b = one.join(), two.join()
     carry(links, [one, two])
-    a.client.send_packet(b.keys.public, b"hello", 0)
+    a.client.send_packet(b.key, b"hello", 0)
     carry(links, [one, two])
-    two.join(a.keys)
+    two.join(a.private)
     carry(links, [one, two])
     a.server.disconnected()
     carry(links, [one, two])
-    assert PeerGone(a.keys.public) not in b.events
+    assert PeerGone(a.key) not in b.events
 
 
 def test_lost_link_takes_its_forwarders_along() -> None:
@@ -93,7 +97,7 @@ def test_lost_link_takes_its_forwarders_along() -> None:
     carry(links, [one, two])
     assert one.router.key_counts()[1] == 1
     links[0].wire.client.disconnected("cut")
-    assert links[0].link.pump() is not None
+    links[0].hear()
     assert one.router.key_counts()[1] == 0
 
 
@@ -102,16 +106,17 @@ def test_two_links_to_one_client_prefer_the_first() -> None:
     links = [connect(one, two), connect(one, three)]
     a, b = one.join(), two.join()
     carry(links, [one, two, three])
-    three.join(b.keys)
+    three.join(b.private)
     carry(links, [one, two, three])
-    a.client.send_packet(b.keys.public, b"x", 0)
+    a.client.send_packet(b.key, b"x", 0)
     carry(links, [one, two, three])
     assert len(b.packets) == 1
     assert one.router.counters.multiforwarder_created == 1
 
 
-def test_link_to_oneself_is_noticed_for_good() -> None:
+def test_link_to_oneself_is_refused_by_the_server() -> None:
     one = Lab()
     link = connect(one, one)
-    assert carry([link], [one]) is not None
-    assert link.link.is_self
+    carry([link], [one])
+    assert link.wire.server.is_closed
+    assert link.wire.client.server_key == one.identity.public

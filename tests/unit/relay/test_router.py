@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from control.keys import NodePrivate
 from relay import frames
 from relay.counters import DropReason, PacketKind
 from relay.frames import PeerGone, PeerGoneReason, PeerPresent, PresenceFlag, RecvPacket
-from relay.handshake import KeyPair
 from tests.support.relay_pair import MESH_KEY, Lab, Wire
 
 DISCO = frames.DISCO_MAGIC + bytes(80)
@@ -27,23 +27,23 @@ def send(lab: Lab, sender: Wire, destination: bytes, packet: bytes = b"hello") -
 def test_packet_arrives_with_the_senders_key() -> None:
     lab = Lab()
     a, b = lab.join(), lab.join()
-    send(lab, a, b.keys.public)
-    assert b.packets == [RecvPacket(a.keys.public, b"hello")]
+    send(lab, a, b.key)
+    assert b.packets == [RecvPacket(a.key, b"hello")]
 
 
 def test_largest_packet_passes() -> None:
     lab = Lab()
     a, b = lab.join(), lab.join()
     packet = bytes(frames.MAX_PACKET_BYTES)
-    send(lab, a, b.keys.public, packet)
-    assert b.packets == [RecvPacket(a.keys.public, packet)]
+    send(lab, a, b.key, packet)
+    assert b.packets == [RecvPacket(a.key, packet)]
 
 
 def test_runs_for_different_peers_in_one_chunk_are_told_apart() -> None:
     lab = Lab()
     a, b, c = lab.join(), lab.join(), lab.join()
     for destination, packet in ((b, b"1"), (b, b"2"), (c, b"3"), (b, b"4")):
-        a.client.send_packet(destination.keys.public, packet, lab.now)
+        a.client.send_packet(destination.key, packet, lab.now)
     lab.settle()
     assert [p.packet for p in b.packets] == [b"1", b"2", b"4"]
     assert [p.packet for p in c.packets] == [b"3"]
@@ -73,38 +73,38 @@ def test_disco_to_nobody_is_answered_three_times_then_once_a_second() -> None:
 def test_departure_is_told_to_whoever_heard_from_the_peer() -> None:
     lab = Lab()
     a, b, c = lab.join(), lab.join(), lab.join()
-    send(lab, a, b.keys.public)
+    send(lab, a, b.key)
     a.server.disconnected()
     lab.settle()
-    assert gone(b) == [PeerGone(a.keys.public, PeerGoneReason.DISCONNECTED)]
+    assert gone(b) == [PeerGone(a.key, PeerGoneReason.DISCONNECTED)]
     assert gone(c) == []
 
 
 def test_newest_duplicate_receives() -> None:
     lab = Lab()
     a, old = lab.join(), lab.join()
-    new = lab.join(old.keys)
-    send(lab, a, old.keys.public)
+    new = lab.join(old.private)
+    send(lab, a, old.key)
     assert (len(old.packets), len(new.packets)) == (0, 1)
 
 
 def test_duplicate_that_sends_anything_takes_over() -> None:
     lab = Lab()
     a, old = lab.join(), lab.join()
-    new = lab.join(old.keys)
+    new = lab.join(old.private)
     old.client.ping(b"12345678")
     lab.settle()
-    send(lab, a, old.keys.public)
+    send(lab, a, old.key)
     assert (len(old.packets), len(new.packets)) == (1, 0)
 
 
 def test_remaining_duplicate_takes_over_without_a_departure() -> None:
     lab = Lab()
     a, old = lab.join(), lab.join()
-    new = lab.join(old.keys)
-    send(lab, new, a.keys.public)
+    new = lab.join(old.private)
+    send(lab, new, a.key)
     new.server.disconnected()
-    send(lab, a, old.keys.public)
+    send(lab, a, old.key)
     assert len(old.packets) == 1
     assert gone(a) == []
     assert lab.router.duplicate_keys() == []
@@ -113,12 +113,12 @@ def test_remaining_duplicate_takes_over_without_a_departure() -> None:
 def test_last_duplicate_leaving_is_a_departure_for_hearers_of_either() -> None:
     lab = Lab()
     a, old = lab.join(), lab.join()
-    send(lab, old, a.keys.public)
-    new = lab.join(old.keys)
+    send(lab, old, a.key)
+    new = lab.join(old.private)
     old.server.disconnected()
     new.server.disconnected()
     lab.settle()
-    assert gone(a) == [PeerGone(old.keys.public)]
+    assert gone(a) == [PeerGone(old.key)]
 
 
 def test_watcher_learns_who_is_here_and_who_comes_and_goes() -> None:
@@ -132,11 +132,11 @@ def test_watcher_learns_who_is_here_and_who_comes_and_goes() -> None:
     lab.settle()
     flags = {event.peer: event.flags for event in present(watcher)}
     assert flags == {
-        a.keys.public: PresenceFlag.REGULAR,
-        watcher.keys.public: PresenceFlag.MESH_PEER,
-        b.keys.public: PresenceFlag.REGULAR,
+        a.key: PresenceFlag.REGULAR,
+        watcher.key: PresenceFlag.MESH_PEER,
+        b.key: PresenceFlag.REGULAR,
     }
-    assert gone(watcher) == [PeerGone(b.keys.public)]
+    assert gone(watcher) == [PeerGone(b.key)]
 
 
 def test_watcher_hears_of_a_duplicates_departure_only_at_the_last() -> None:
@@ -144,31 +144,31 @@ def test_watcher_hears_of_a_duplicates_departure_only_at_the_last() -> None:
     watcher = lab.join(mesh_key=MESH_KEY)
     watcher.client.watch()
     a = lab.join()
-    twin = lab.join(a.keys)
+    twin = lab.join(a.private)
     a.server.disconnected()
     lab.settle()
     assert gone(watcher) == []
     twin.server.disconnected()
     lab.settle()
-    assert gone(watcher) == [PeerGone(a.keys.public)]
+    assert gone(watcher) == [PeerGone(a.key)]
 
 
 def test_mesh_peer_can_close_a_client() -> None:
     lab = Lab()
     a = lab.join()
     mesh = lab.join(mesh_key=MESH_KEY)
-    mesh.client.close_peer(a.keys.public)
+    mesh.client.close_peer(a.key)
     lab.settle()
     assert a.left is not None
-    assert lab.router.find(a.keys.public) is None
+    assert lab.router.find(a.key) is None
 
 
 def test_forwarded_packet_reaches_a_local_client_under_its_true_source() -> None:
     lab = Lab()
     a = lab.join()
     mesh = lab.join(mesh_key=MESH_KEY)
-    remote = KeyPair.generate(lab.entropy).public
-    mesh.client.forward_packet(remote, a.keys.public, b"from afar", lab.now)
+    remote = NodePrivate.generate(lab.entropy).public.raw
+    mesh.client.forward_packet(remote, a.key, b"from afar", lab.now)
     lab.settle()
     assert a.packets == [RecvPacket(remote, b"from afar")]
 
@@ -177,7 +177,7 @@ def test_forwarded_packet_is_never_forwarded_again() -> None:
     lab = Lab()
     mesh = lab.join(mesh_key=MESH_KEY)
     elsewhere = lab.join(mesh_key=MESH_KEY)
-    target = KeyPair.generate(lab.entropy).public
+    target = NodePrivate.generate(lab.entropy).public.raw
     lab.router.add_forwarder(target, elsewhere.client.outbox)
     mesh.client.forward_packet(bytes(32), target, b"x", lab.now)
     lab.settle()
@@ -189,11 +189,11 @@ def test_forwarded_packet_is_never_forwarded_again() -> None:
 def test_blocked_receiver_loses_the_oldest_and_does_not_touch_the_sender() -> None:
     lab = Lab()
     a, b, c = lab.join(), lab.join(), lab.join()
-    b.server.set_writable(False, lab.now)
+    b.server.pause_writing(lab.now)
     for number in range(40):
-        send(lab, a, b.keys.public, bytes((number,)))
-    send(lab, a, c.keys.public, b"other")
-    b.server.set_writable(True, lab.now)
+        send(lab, a, b.key, bytes((number,)))
+    send(lab, a, c.key, b"other")
+    b.server.resume_writing(lab.now)
     lab.settle()
     assert [p.packet[0] for p in b.packets] == list(range(8, 40))
     assert len(c.packets) == 1
@@ -203,10 +203,10 @@ def test_blocked_receiver_loses_the_oldest_and_does_not_touch_the_sender() -> No
 def test_disco_gets_through_a_flood_of_data() -> None:
     lab = Lab()
     a, b = lab.join(), lab.join()
-    b.server.set_writable(False, lab.now)
-    send(lab, a, b.keys.public, DISCO)
+    b.server.pause_writing(lab.now)
+    send(lab, a, b.key, DISCO)
     for _ in range(100):
-        send(lab, a, b.keys.public, b"data")
-    b.server.set_writable(True, lab.now)
+        send(lab, a, b.key, b"data")
+    b.server.resume_writing(lab.now)
     lab.settle()
     assert b.packets[0].packet == DISCO

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from control.keys import NodePrivate
 from relay import frames
 from relay.errors import Fault, UsageError
-from relay.handshake import KeyPair, ServerInfo, seal_server_info
+from relay.handshake import ServerInfo, greeting_box, seal_greeting
 from relay.session_client import (
     CONNECT_S,
     READ_TIMEOUT_S,
@@ -20,8 +21,9 @@ from relay.upgrade import encode_switching, parse_request_head
 from tests.support.relay_pair import Lab, SeededEntropy, drain
 
 ENTROPY = SeededEntropy(7)
-SERVER = KeyPair.generate(ENTROPY)
-NODE = KeyPair.generate(ENTROPY)
+SERVER_PRIVATE = NodePrivate.generate(ENTROPY)
+SERVER = SERVER_PRIVATE.public
+NODE = NodePrivate.generate(ENTROPY)
 
 
 def client(options: ClientOptions) -> ClientSession:
@@ -29,8 +31,10 @@ def client(options: ClientOptions) -> ClientSession:
 
 
 def welcome(info: ServerInfo | None = None) -> bytes:
-    sealed = seal_server_info(info or ServerInfo(), SERVER.shared_with(NODE.public), bytes(24))
-    return frames.encode(frames.ServerKey(SERVER.public)) + frames.encode(
+    sealed = seal_greeting(
+        info or ServerInfo(), greeting_box(SERVER_PRIVATE, NODE.public.raw), ENTROPY
+    )
+    return frames.encode(frames.ServerKey(SERVER.raw)) + frames.encode(
         frames.ServerInfoFrame(sealed)
     )
 
@@ -40,12 +44,12 @@ def test_plain_start_waits_for_101_and_keeps_what_follows_it() -> None:
     head = parse_request_head(drain(session.outbox))
     assert head is not None
     assert not head.has_fast_start
-    session.receive(encode_switching(SERVER.public) + welcome(), 0)
-    assert session.next_event() == RelayReady(SERVER.public, ServerInfo())
+    session.receive(encode_switching(SERVER.raw) + welcome(), 0)
+    assert session.next_event() == RelayReady(SERVER.raw, ServerInfo())
 
 
 def test_fast_start_sends_the_greeting_with_the_request() -> None:
-    session = client(ClientOptions(host="relay.example", known_server_key=SERVER.public))
+    session = client(ClientOptions(host="relay.example", known_server_key=SERVER.raw))
     out = drain(session.outbox)
     head = parse_request_head(out)
     assert head is not None
@@ -56,7 +60,7 @@ def test_fast_start_sends_the_greeting_with_the_request() -> None:
 
 
 def test_fast_start_refuses_another_server() -> None:
-    other = KeyPair.generate(ENTROPY).public
+    other = NodePrivate.generate(ENTROPY).public.raw
     session = client(ClientOptions(host="relay.example", known_server_key=other))
     session.receive(welcome(), 0)
     assert session.next_event() == Disconnected(
@@ -75,7 +79,7 @@ def test_refusal_by_http_is_told() -> None:
 def test_greeting_only_after_the_server_key() -> None:
     session = client(ClientOptions())
     assert drain(session.outbox) == b""
-    session.receive(frames.encode(frames.ServerKey(SERVER.public)), 0)
+    session.receive(frames.encode(frames.ServerKey(SERVER.raw)), 0)
     assert drain(session.outbox)[0] == frames.FrameType.CLIENT_INFO
 
 

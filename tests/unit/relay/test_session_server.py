@@ -7,10 +7,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from control.keys import MeshKey, NodePrivate
 from relay import frames
 from relay.counters import Counters
 from relay.errors import Fault, UsageError
-from relay.handshake import ClientInfo, KeyPair, MeshKey, seal_client_info
+from relay.handshake import ClientInfo, greeting_box, seal_greeting
 from relay.ratelimit import RateLimit
 from relay.router import Router
 from relay.session_client import RelayReady
@@ -32,8 +33,8 @@ GREETING = bytes.fromhex(next(c["bytes"] for c in VECTORS["frames"] if c["name"]
 
 def recorded_session(mesh_key: MeshKey | None = None) -> ServerSession:
     """Return a session with the key pair of the vectors."""
-    keys = KeyPair(bytes.fromhex(VECTORS["server_private"]))
-    identity = ServerIdentity(keys, SeededEntropy(), mesh_key=mesh_key)
+    private = NodePrivate(bytes.fromhex(VECTORS["server_private"]))
+    identity = ServerIdentity(private, SeededEntropy(), mesh_key=mesh_key)
     return ServerSession(
         identity,
         Router(Counters()),
@@ -149,10 +150,10 @@ def test_refused_client_never_reaches_the_router() -> None:
 
 
 def greeting_for(lab: Lab) -> bytes:
-    keys = KeyPair.generate(lab.entropy)
-    shared = keys.shared_with(lab.identity.keys.public)
-    sealed = seal_client_info(ClientInfo(), shared, bytes(24))
-    return frames.encode(frames.ClientInfoFrame(keys.public, sealed))
+    private = NodePrivate.generate(lab.entropy)
+    box = greeting_box(private, lab.identity.public)
+    sealed = seal_greeting(ClientInfo(), box, lab.entropy)
+    return frames.encode(frames.ClientInfoFrame(private.public.raw, sealed))
 
 
 def test_admit_before_the_greeting_is_our_own_mistake() -> None:
@@ -193,7 +194,7 @@ def test_keepalive_comes_between_60_and_65_seconds() -> None:
 def test_client_that_does_not_read_is_closed() -> None:
     lab = Lab()
     wire = lab.join()
-    wire.server.set_writable(False, lab.now)
+    wire.server.pause_writing(lab.now)
     wire.server.on_deadline(lab.now + 1.9)
     assert wire.server.phase is Phase.OPEN
     wire.server.on_deadline(lab.now + 2.0)
@@ -204,7 +205,7 @@ def test_client_that_does_not_read_is_closed() -> None:
 def test_slow_progress_is_progress() -> None:
     lab = Lab()
     wire = lab.join()
-    wire.server.set_writable(False, lab.now)
+    wire.server.pause_writing(lab.now)
     wire.server.note_progress(lab.now + 1.5)
     wire.server.on_deadline(lab.now + 2.5)
     assert wire.server.phase is Phase.OPEN
@@ -227,7 +228,7 @@ def test_rate_limit_asks_the_driver_to_wait() -> None:
     wire = lab.join()
     wire.server.set_rate(RateLimit(per_second=1000, burst=65_568), lab.now)
     wire.server._bucket.charge(wire.server._bucket._tokens, lab.now)
-    frame = frames.encode(frames.SendPacket(wire.keys.public, bytes(463)))
+    frame = frames.encode(frames.SendPacket(wire.key, bytes(463)))
     assert wire.server.receive(frame, lab.now) == pytest.approx(0.5)
 
 
@@ -235,7 +236,7 @@ def test_mesh_peers_are_not_rate_limited() -> None:
     lab = Lab()
     wire = lab.join(mesh_key=MESH_KEY)
     wire.server.set_rate(RateLimit(per_second=1, burst=1), lab.now)
-    frame = frames.encode(frames.SendPacket(wire.keys.public, bytes(463)))
+    frame = frames.encode(frames.SendPacket(wire.key, bytes(463)))
     assert wire.server.receive(frame, lab.now) == 0
 
 
@@ -272,4 +273,4 @@ def test_ready_names_the_server() -> None:
     wire = lab.join()
     ready = wire.events[0]
     assert isinstance(ready, RelayReady)
-    assert ready.server_key == lab.identity.keys.public
+    assert ready.server_key == lab.identity.public

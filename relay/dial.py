@@ -1,0 +1,246 @@
+"""Connecting to a relay: the asyncio driver of `relay.session_client`.
+
+One call dials, does TLS, notices the server's key in its certificate chain for a fast start, and
+returns when the relay has welcomed us. Whoever calls decides about retries and which relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+import ssl
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from relay.errors import Fault, RelayError
+from relay.session_client import ClientEvent, ClientOptions, ClientSession, Disconnected, Phase
+from relay.upgrade import META_CERT_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from control.keys import NodePrivate
+
+__all__ = ["DialError", "RelayAddress", "RelayClient", "dial"]
+
+DIAL_S = 10.0
+HIGH_WATER_BYTES = 128 * 1024
+LOW_WATER_BYTES = 32 * 1024
+PIN_PREFIX = "sha256-raw:"
+
+
+class DialError(RelayError):
+    """The relay could not be reached or did not welcome us; the message says which and why."""
+
+    def __init__(self, message: str, server_key: bytes = b"") -> None:
+        super().__init__(message)
+        self.server_key = server_key
+        """Who answered, as far as we got to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayAddress:
+    """Where a relay listens, and how it proves to be itself."""
+
+    host: str
+    port: int
+    server_name: str = ""
+    """Name in the certificate and in the Host header; empty means `host`."""
+    certificate_pin: str = ""
+    """`sha256-raw:` and 64 hex digits: accept exactly this certificate."""
+    tls: ssl.SSLContext | None = None
+    """None dials without TLS."""
+
+    @property
+    def name(self) -> str:
+        """What to ask for in TLS and HTTP."""
+        return self.server_name or self.host
+
+
+class RelayClient(asyncio.Protocol):
+    """One live connection. `on_event` gets everything after the welcome, in order."""
+
+    session: ClientSession
+
+    def __init__(
+        self,
+        private: NodePrivate,
+        options: ClientOptions,
+        on_event: Callable[[ClientEvent], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._private = private
+        self._options = options
+        self._on_event = on_event
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush_scheduled = False
+        self.welcomed: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[str] = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Introduce ourselves, the fast way if the certificate told the server's key."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+        options = self._options
+        if options.known_server_key is None:
+            key = server_key_in(transport.get_extra_info("ssl_object"))
+            options = replace(options, known_server_key=key)
+        self.session = ClientSession(
+            self._private,
+            options,
+            entropy=os.urandom,
+            now=self._loop.time(),
+            on_dirty=self._schedule_flush,
+        )
+        self._flush()
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Run the session and pass on what it says."""
+        self.session.receive(data, self._loop.time())
+        self._pump()
+
+    def _pump(self) -> None:
+        while (event := self.session.next_event()) is not None:
+            if not self.welcomed.done() and self.session.phase is Phase.OPEN:
+                self.welcomed.set_result(None)
+            self._on_event(event)
+            if isinstance(event, Disconnected):
+                self._end(event.detail)
+
+    def send_packet(self, destination: bytes, packet: bytes) -> bool:
+        """Send one packet; False when the relay's advertised rate forbids it now."""
+        return self.session.send_packet(destination, packet, self._loop.time())
+
+    def _schedule_flush(self) -> None:
+        # The first flush comes from connection_made, before the session is even assigned.
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self._transport is None or self._transport.is_closing():
+            return
+        chunks = self.session.outbox.take()
+        if chunks:
+            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def pause_writing(self) -> None:
+        """Note that the relay does not read as fast as we send."""
+        self.session.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the relay caught up."""
+        self.session.resume_writing(self._loop.time())
+
+    def _arm(self) -> None:
+        due = self.session.deadline()
+        self._timer = None if due is None else self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self.session.on_deadline(self._loop.time())
+        self._pump()
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that the connection is gone."""
+        self.session.disconnected(str(exc) if exc else "connection closed by the relay")
+        self._pump()
+
+    def close(self) -> None:
+        """Leave."""
+        self.session.disconnected("closed by us")
+        self._pump()
+
+    def _end(self, detail: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.close()
+        if not self.welcomed.done():
+            self.welcomed.set_exception(DialError(f"the relay did not welcome us: {detail}"))
+        if not self.closed.done():
+            self.closed.set_result(detail)
+
+
+async def dial(
+    address: RelayAddress,
+    private: NodePrivate,
+    on_event: Callable[[ClientEvent], None],
+    options: ClientOptions | None = None,
+) -> RelayClient:
+    """Connect and wait for the welcome, ten seconds in all. Raises DialError."""
+    options = replace(options or ClientOptions(), host=address.name)
+    loop = asyncio.get_running_loop()
+    client: RelayClient | None = None
+    try:
+        async with asyncio.timeout(DIAL_S):
+            _transport, client = await loop.create_connection(
+                lambda: RelayClient(private, options, on_event),
+                address.host,
+                address.port,
+                ssl=address.tls,
+                server_hostname=address.name if address.tls else None,
+                happy_eyeballs_delay=0.2,
+            )
+            _check_pin(client, address)
+            await client.welcomed
+    except (OSError, ssl.SSLError, DialError) as error:
+        answered_by = b""
+        if client is not None:
+            client.close()
+            with contextlib.suppress(DialError):
+                await client.welcomed
+            answered_by = client.session.server_key
+        detail = str(error) or "timed out"
+        raise DialError(f"relay {address.host}:{address.port}: {detail}", answered_by) from error
+    return client
+
+
+def _check_pin(client: RelayClient, address: RelayAddress) -> None:
+    if not address.certificate_pin:
+        return
+    transport = client._transport  # noqa: SLF001  same module
+    tls = transport.get_extra_info("ssl_object") if transport else None
+    leaf = tls.getpeercert(binary_form=True) if tls else None
+    pinned = address.certificate_pin.removeprefix(PIN_PREFIX).lower()
+    found = hashlib.sha256(leaf or b"").hexdigest()
+    if leaf is None or not hmac.compare_digest(found, pinned):
+        raise DialError(f"{Fault.REFUSED.value}: certificate differs from the pinned one")
+
+
+def server_key_in(tls: ssl.SSLObject | None) -> bytes | None:
+    """Return the DERP key that a peer's certificate chain tells, None if it tells none."""
+    for der in _peer_chain(tls):
+        try:
+            # The name we look for is longer than X.509 allows, which is no news to us.
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                certificate = x509.load_der_x509_certificate(der)
+                names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        except ValueError:
+            continue
+        for name in names:
+            text = str(name.value)
+            if text.startswith(META_CERT_PREFIX) and len(text) == len(META_CERT_PREFIX) + 64:
+                with contextlib.suppress(ValueError):
+                    return bytes.fromhex(text.removeprefix(META_CERT_PREFIX))
+    return None
+
+
+def _peer_chain(tls: ssl.SSLObject | None) -> list[bytes]:
+    """Return what the peer sent, in DER. Public from Python 3.13 on; there before, unnamed."""
+    public = getattr(tls, "get_unverified_chain", None)
+    if public is not None:
+        return list(public())
+    inner = getattr(tls, "_sslobj", None)
+    chain = inner.get_unverified_chain() if inner is not None else None
+    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain or ()]

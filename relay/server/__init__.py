@@ -1,0 +1,1 @@
+"""Sockets around the relay's machines: TLS, HTTP, WebSocket, UDP, timers. Nothing decides here."""
