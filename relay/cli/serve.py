@@ -91,7 +91,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
         if isinstance(admission, AdmitByUrl):
             stack.push_async_callback(admission.close)
         relay = await stack.enter_async_context(Relay(_config(arguments), admission))
-        log.info("serving on %s as %s", arguments.listen, relay.public_key.hex())
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,6 +99,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         if arguments.bootstrap_dns_names:
             names = arguments.bootstrap_dns_names.split(",")
             relay.hub.spawn(_refresh_names(relay, names))
+        log.info("serving on %s as %s", arguments.listen, relay.public_key.hex())
         await stop.wait()
         log.info("moving clients away")
         await relay.drain(arguments.drain)
