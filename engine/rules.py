@@ -77,13 +77,17 @@ class CapGrant:
 
 @dataclass(frozen=True, slots=True)
 class FilterRule:
-    """One rule of a packet filter. Exactly one of `dst_ports` and `cap_grants` is non-empty."""
+    """One rule of a packet filter.
+
+    The compiler fills exactly one of `dst_ports` and `cap_grants`; a rule read from the wire with
+    both means both.
+    """
 
     src_ips: tuple[str, ...]
     """Byte-sorted strings: `*`, addresses, CIDRs and ranges (policy reference 3.4)."""
     dst_ports: tuple[NetPortRange, ...] = ()
     ip_proto: tuple[int, ...] | None = None
-    """IP protocol numbers, or None for `DEFAULT_PROTOCOLS`."""
+    """IP protocol numbers, or None for `DEFAULT_PROTOCOLS`; never empty when read from the wire."""
     cap_grants: tuple[CapGrant, ...] = ()
     origins: tuple[Origin, ...] = field(default=(), compare=False)
     """Policy rules that contributed, in order of contribution. Not part of the wire form."""
@@ -91,7 +95,7 @@ class FilterRule:
     @property
     def protocols(self) -> tuple[int, ...]:
         """IP protocol numbers that the rule covers, with the default spelled out."""
-        return DEFAULT_PROTOCOLS if self.ip_proto is None else self.ip_proto
+        return self.ip_proto or DEFAULT_PROTOCOLS
 
     def to_wire(self) -> dict[str, Any]:
         """Return the rule in the wire's own JSON spelling (policy reference 4.2)."""
@@ -101,30 +105,40 @@ class FilterRule:
                 {"Dsts": list(grant.dsts), "CapMap": dict(grant.cap_map)}
                 for grant in self.cap_grants
             ]
-            return wire
-        wire["DstPorts"] = [
-            {"IP": ip, "Ports": {"First": first, "Last": last}}
-            for ip, (first, last) in self.dst_ports
-        ]
-        if self.ip_proto is not None:
+        if self.dst_ports or not self.cap_grants:
+            wire["DstPorts"] = [
+                {"IP": ip, "Ports": {"First": first, "Last": last}}
+                for ip, (first, last) in self.dst_ports
+            ]
+        if self.ip_proto:
             wire["IPProto"] = list(self.ip_proto)
         return wire
 
     @classmethod
     def from_wire(cls, wire: object) -> FilterRule:
-        """Read a rule from its JSON form; unknown keys are ignored.
+        """Read a rule from its JSON form; unknown keys are ignored, null is as good as absent.
 
-        Raises MalformedRuleError where a known key has another type than the wire allows.
+        Raises MalformedRuleError where a known key has another type than the wire allows. Addresses
+        stay text and are not looked into.
         """
         if not isinstance(wire, dict):
             raise MalformedRuleError("filter rule: expected an object")
-        proto = wire.get("IPProto")
         return cls(
             src_ips=tuple(_strings(wire.get("SrcIPs"), "SrcIPs")),
-            dst_ports=tuple(_dst_ports(wire.get("DstPorts"))),
-            ip_proto=None if proto is None else tuple(_numbers(proto)),
-            cap_grants=tuple(_cap_grants(wire.get("CapGrant"))),
+            dst_ports=tuple(_net_port_range(item) for item in _list(wire, "DstPorts")),
+            # Go clients cannot tell an empty list from none, so neither does the wire.
+            ip_proto=tuple(_numbers(wire.get("IPProto"))) or None,
+            cap_grants=tuple(_cap_grant(item) for item in _list(wire, "CapGrant")),
         )
+
+
+def _list(wire: dict[str, Any], key: str) -> list[Any]:
+    value = wire.get(key)
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    raise MalformedRuleError(f"filter rule: {key} must be a list")
 
 
 def _strings(value: object, where: str) -> list[str]:
@@ -136,6 +150,8 @@ def _strings(value: object, where: str) -> list[str]:
 
 
 def _numbers(value: object) -> list[int]:
+    if value is None:
+        return []
     if isinstance(value, list) and all(_is_int(item, 255) for item in value):
         return value
     raise MalformedRuleError("filter rule: IPProto must be a list of numbers from 0 to 255")
@@ -143,14 +159,6 @@ def _numbers(value: object) -> list[int]:
 
 def _is_int(value: object, top: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= top
-
-
-def _dst_ports(value: object) -> list[NetPortRange]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise MalformedRuleError("filter rule: DstPorts must be a list")
-    return [_net_port_range(item) for item in value]
 
 
 def _net_port_range(item: object) -> NetPortRange:
@@ -164,17 +172,18 @@ def _net_port_range(item: object) -> NetPortRange:
     )
 
 
-def _cap_grants(value: object) -> list[CapGrant]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise MalformedRuleError("filter rule: CapGrant must be a list")
-    grants = []
-    for item in value:
-        if not isinstance(item, dict):
-            raise MalformedRuleError("filter rule: each CapGrant entry must be an object")
-        cap_map = item.get("CapMap")
-        if not isinstance(cap_map, dict):
-            raise MalformedRuleError("filter rule: CapMap must be an object")
-        grants.append(CapGrant(tuple(_strings(item.get("Dsts"), "Dsts")), cap_map))
-    return grants
+def _cap_grant(item: object) -> CapGrant:
+    if not isinstance(item, dict):
+        raise MalformedRuleError("filter rule: each CapGrant entry must be an object")
+    cap_map = item.get("CapMap", {})
+    if cap_map is None:
+        cap_map = {}
+    if not isinstance(cap_map, dict) or not all(map(_is_values, cap_map.values())):
+        raise MalformedRuleError("filter rule: CapMap must map names to lists or null")
+    # Servers of old name capabilities without values in a list of their own.
+    named = dict.fromkeys(_strings(item.get("Caps"), "Caps"))
+    return CapGrant(tuple(_strings(item.get("Dsts"), "Dsts")), named | cap_map)
+
+
+def _is_values(value: object) -> bool:
+    return value is None or isinstance(value, list)

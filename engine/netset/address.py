@@ -106,9 +106,9 @@ def _groups(text: str, *, dotted_tail: bool) -> list[int]:
         return []
     parts = text.split(":")
     dotted = parts.pop() if dotted_tail and "." in parts[-1] else None
-    if not all(1 <= len(part) <= 4 for part in parts):
+    if parts and max(map(len, parts)) > 4:
         raise AddressError("a group has 1 to 4 hexadecimal digits")
-    groups = [int(part, 16) for part in parts]
+    groups = [int(part, 16) for part in parts]  # refuses an empty one
     if dotted is not None:
         value = parse_v4(dotted)
         groups += [value >> 16, value & 0xFFFF]
