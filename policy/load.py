@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from policy.model.document import Policy
     from policy.source import Source
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "load", "report_syntax"]
 
 
 class Loaded(NamedTuple):
@@ -36,7 +36,7 @@ def load(source: Source, *, domains: frozenset[str] | None = None) -> Loaded:
     """
     parsed = parse(source)
     found = Collector(source)
-    _report_syntax(parsed, found)
+    report_syntax(parsed, found)
     policy = None
     if parsed.root is not None:
         policy = lower_document(parsed.root, found, domains)
@@ -44,7 +44,8 @@ def load(source: Source, *, domains: frozenset[str] | None = None) -> Loaded:
     return Loaded(None if found.has_errors else policy, diagnostics, parsed.root)
 
 
-def _report_syntax(parsed: Parsed, found: Collector) -> None:
+def report_syntax(parsed: Parsed, found: Collector) -> None:
+    """Add what the parser found."""
     for problem in parsed.problems:
         place = parsed.source.position(problem.span.start)
         # The service's form, which counts columns in bytes (policy reference 1.2).

@@ -1,7 +1,6 @@
 """Who sees whom, with which addresses and routes (policy reference 5).
 
-Sets of nodes are Python integers, bit `i` for node `i`: a tailnet of ten thousand nodes costs
-about a kilobyte a set, and a union of two is one operation.
+Sets of nodes are integers, as in `engine.bits`.
 """
 
 from __future__ import annotations
@@ -9,12 +8,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.bits import members
 from engine.netset.address import V4
 from engine.netset.constants import INTERNET
 from engine.netset.ranges import AddressRange, parse_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.compile.capabilities import CapabilityCompiler
     from engine.compile.filters import FilterCompiler
@@ -56,7 +56,7 @@ class PeerCompiler:
         """Return a node's peers in topology order."""
         visible = self._visible[index]
         routes = self._shown_routes(index)
-        return tuple(self._view(index, peer, routes.get(peer, ())) for peer in _members(visible))
+        return tuple(self._view(index, peer, routes.get(peer, ())) for peer in members(visible))
 
     def self_allowed_ips(self, index: int) -> Strings:
         """Return a node's own addresses and everything that it routes (5.2)."""
@@ -87,10 +87,10 @@ class PeerCompiler:
         for index, rules in enumerate(self._filters):
             for sources in {rule.src_ips for rule in rules}:
                 reached[index] |= self._reachers(sources)
-            for peer in _members(self._via_app_peers(index)):
+            for peer in members(self._via_app_peers(index)):
                 reached[index] |= 1 << peer
         for index, mask in enumerate(list(reached)):
-            for peer in _members(mask):
+            for peer in members(mask):
                 reached[peer] |= 1 << index
         return [mask & ~(1 << index) for index, mask in enumerate(reached)]
 
@@ -224,11 +224,3 @@ def _destinations(rule: FilterRule) -> Iterator[str]:
 
 def _overlaps(text: str, route: Route) -> bool:
     return text == "*" or AddressRange.parse(text).overlaps(route.range)
-
-
-def _members(mask: int) -> Iterable[int]:
-    """Yield the bits that are set, ascending."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low

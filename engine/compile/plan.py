@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from policy.model.ports import Ports
     from policy.model.rules import Grant
 
-__all__ = ["COMPANIONS", "DEFAULT_ACL", "AppRule", "NetworkRule", "Plan", "Slot", "make_plan"]
+__all__ = [
+    "COMPANIONS",
+    "DEFAULT_ACL",
+    "AppRule",
+    "NetworkRule",
+    "Plan",
+    "Slot",
+    "make_plan",
+    "origin_of",
+]
 
 COMPANIONS = (
     ("tailscale.com/cap/drive", "tailscale.com/cap/drive-sharer"),
@@ -133,7 +142,7 @@ def make_plan(policy: Policy, resolver: Resolver) -> Plan:
             continue
         postures = resolver.postures_of(rule.src_posture)
         sources = resolver.sources(rule.src, postures)
-        origin = _origin(rule, policy)
+        origin = origin_of(rule)
         via: Strings = () if isinstance(rule, Acl) else rule.via
         for protocol, slots in _groups(rule):
             sequence += 1
@@ -150,11 +159,12 @@ def make_plan(policy: Policy, resolver: Resolver) -> Plan:
 def _rules(policy: Policy) -> Iterable[Grant | Acl]:
     if policy.allows_everything:
         return (DEFAULT_ACL,)
-    return (*(policy.grants or ()), *(policy.acls or ()))
+    return policy.network_rules
 
 
-def _origin(rule: Grant | Acl, policy: Policy) -> Origin:
-    if policy.allows_everything:
+def origin_of(rule: Grant | Acl) -> Origin:
+    """Return where a rule stands in the policy."""
+    if rule is DEFAULT_ACL:
         return Origin("default", 0, 0)
     return Origin("acls" if isinstance(rule, Acl) else "grants", rule.position, rule.line)
 

@@ -53,3 +53,8 @@ class Policy(NamedTuple):
     def allows_everything(self) -> bool:
         """Whether the default of allowing all applies: neither acls nor grants is present."""
         return self.acls is None and self.grants is None
+
+    @property
+    def network_rules(self) -> tuple[Grant | Acl, ...]:
+        """Grants and acls in the order in which they are compiled, whatever their place."""
+        return (*(self.grants or ()), *(self.acls or ()))

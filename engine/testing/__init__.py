@@ -1,0 +1,1 @@
+"""Policy tests: the cases of a policy and of suites, evaluated (policy reference 8)."""
