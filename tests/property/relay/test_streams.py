@@ -51,6 +51,9 @@ any_frames = st.one_of(
 )
 
 
+DISCO = frames.DISCO_MAGIC + bytes(66)
+
+
 def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut `data` at the given places, whatever their order."""
     marks = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
@@ -125,6 +128,38 @@ def test_server_forwards_the_same_whatever_the_chunking(
     for index, wire in enumerate(receivers):
         expected = [frames.RecvPacket(sender.key, p) for i, p in sends if i == index]
         assert wire.packets == expected
+
+
+LOOKALIKE = frames.encode(frames.SendPacket(b"\x01" * 32, b"inner"))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from([b"", b"x", b"data" * 18, DISCO, LOOKALIKE]),
+            st.integers(1, 30),
+        ),
+        max_size=10,
+    ),
+    st.lists(st.integers(0, 20_000), max_size=6),
+)
+def test_runs_of_equal_frames_are_forwarded_like_single_ones(
+    runs: list[tuple[int, bytes, int]], cuts: list[int]
+) -> None:
+    lab = Lab()
+    sender, *receivers = [lab.join() for _ in range(4)]
+    sends = [(i, packet) for i, packet, repeat in runs for _ in range(repeat)]
+    stream = b"".join(frames.encode(frames.SendPacket(receivers[i].key, p)) for i, p in sends)
+    for part in chunks(stream, cuts):
+        sender.server.receive(part, lab.now)
+    lab.settle()
+    for index, wire in enumerate(receivers):
+        expected = [frames.RecvPacket(sender.key, p) for i, p in sends if i == index]
+        assert wire.packets == expected
+    counters = lab.router.counters
+    assert counters.packets_received == len(sends)
+    assert counters.packets_received_disco == sum(p == DISCO for _i, p in sends)
 
 
 @given(st.binary(max_size=200))
