@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class InvalidEndpointError(ValueError):
@@ -17,6 +17,16 @@ class Endpoint:
     ip: ipaddress.IPv4Address | ipaddress.IPv6Address
     port: int
     scope_id: int = 0
+    address: tuple[str, int] | tuple[str, int, int, int] = field(
+        init=False, repr=False, compare=False
+    )
+    """What the socket calls take."""
+
+    def __post_init__(self) -> None:
+        address: tuple[str, int] | tuple[str, int, int, int] = (str(self.ip), self.port)
+        if self.ip.version == 6:
+            address = (str(self.ip), self.port, 0, self.scope_id)
+        object.__setattr__(self, "address", address)
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
@@ -35,6 +45,11 @@ class Endpoint:
         return endpoint
 
     @classmethod
+    def from_text(cls, ip: str, port: int) -> Endpoint:
+        """Build one from an address text and a port. Raises ValueError."""
+        return cls(ipaddress.ip_address(ip), port)
+
+    @classmethod
     def from_sockaddr(cls, sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
         """Read what the socket calls return; an IPv4-mapped IPv6 address becomes IPv4."""
         host = sockaddr[0].partition("%")[0]
@@ -44,12 +59,6 @@ class Endpoint:
                 return cls(ip.ipv4_mapped, sockaddr[1])
             return cls(ip, sockaddr[1], sockaddr[3] if len(sockaddr) == 4 else 0)
         return cls(ip, sockaddr[1])
-
-    def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """Return what the socket calls take."""
-        if self.ip.version == 4:
-            return (str(self.ip), self.port)
-        return (str(self.ip), self.port, 0, self.scope_id)
 
     def cookie_source(self) -> bytes:
         """Return address and port: what a cookie is bound to."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from node.wireguard.allowed_ips import AllowedIPs
 from node.wireguard.constants import (
@@ -64,6 +64,16 @@ if TYPE_CHECKING:
 HANDSHAKES_PER_CALL = 4
 
 
+class SessionSink(Protocol):
+    """A data path that seals and opens by itself wants to know the sessions."""
+
+    def install_session(self, session: Session) -> None:
+        """Accept messages to `session.local_index` from now on."""
+
+    def forget_session(self, session: Session) -> None:
+        """Stop using a session and drop its keys."""
+
+
 class Device:
     """One WireGuard interface without its sockets.
 
@@ -86,6 +96,7 @@ class Device:
         self.sessions: dict[int, Session] = {}
         self.allowed_ips: AllowedIPs[Peer] = AllowedIPs()
         self.drops: Counter[Drop] = Counter()
+        self.sink: SessionSink | None = None
         self._private = private
         self._entropy = entropy
         self._unix_ns = unix_ns
@@ -346,6 +357,8 @@ class Device:
     def _install(self, peer: Peer, keys: TransportKeys, now: float) -> None:
         session = Session(keys, peer.public_key, now)
         self.sessions[session.local_index] = session
+        if self.sink is not None:
+            self.sink.install_session(session)
         adopt = peer.adopt_as_initiator if keys.is_initiator else peer.adopt_as_responder
         self._forget(adopt(session, now))
 
@@ -457,6 +470,8 @@ class Device:
     def _forget(self, sessions: list[Session]) -> None:
         for session in sessions:
             self.sessions.pop(session.local_index, None)
+            if self.sink is not None:
+                self.sink.forget_session(session)
 
     def _jitter_s(self) -> float:
         return int.from_bytes(self._entropy(2), "little") / 65536 * REKEY_JITTER_S

@@ -13,7 +13,7 @@ UDP = 17
 
 
 def ones_complement_sum(data: bytes, start: int = 0) -> int:
-    """The textbook sum of RFC 1071."""
+    """Return the textbook sum of RFC 1071."""
     data += b"\0" * (len(data) % 2)
     total = start + sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
@@ -22,7 +22,7 @@ def ones_complement_sum(data: bytes, start: int = 0) -> int:
 
 
 def ip_packet(src: str, dst: str, protocol: int, payload: bytes, **fields: int) -> bytes:
-    """An IPv4 or IPv6 packet; fields: ttl, tos, ident, frag (flags and offset, 16 bits)."""
+    """Return an IP packet; fields: ttl, tos, ident, frag (flags and offset, 16 bits)."""
     source, target = ipaddress.ip_address(src), ipaddress.ip_address(dst)
     ttl, tos = fields.get("ttl", 64), fields.get("tos", 0)
     if source.version == 6:
@@ -91,7 +91,7 @@ class Tcp:
         )
 
     def train(self, mss: int) -> list[bytes]:
-        """The packets that carry this payload in pieces of `mss`."""
+        """Return the packets that carry this payload in pieces of `mss`."""
         pieces = [self.payload[at : at + mss] for at in range(0, len(self.payload), mss)]
         last = len(pieces) - 1
         return [
@@ -109,7 +109,7 @@ class Tcp:
 def udp_packet(
     src: str, dst: str, sport: int, dport: int, payload: bytes, *, ident: int = 1, ttl: int = 64
 ) -> bytes:
-    """A UDP packet with its checksum."""
+    """Return a UDP packet with its checksum."""
     head = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0)
     body = head + payload
     total = ones_complement_sum(pseudo_header(src, dst, UDP, len(body)) + body)

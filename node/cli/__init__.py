@@ -1,0 +1,36 @@
+"""The `postern` command: finds its subcommands among the installed entry points.
+
+Rooms register subcommands in the group `postern.commands`; each is a callable that takes the
+remaining arguments and returns an exit status. Nothing is imported but the one that runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+GROUP = "postern.commands"
+_BUILT_IN = (EntryPoint("wg", "node.cli.wg:main", GROUP),)
+_USAGE_STATUS = 1
+
+
+def commands() -> dict[str, EntryPoint]:
+    """Return the subcommands by name, ours first."""
+    found = {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+    return {entry.name: entry for entry in _BUILT_IN} | found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `postern`. Returns its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    known = commands()
+    if given and given[0] in known:
+        return int(known[given[0]].load()(given[1:]))
+    usage = f"usage: postern COMMAND ...\n\ncommands: {', '.join(known)}"
+    if given and given[0] in ("-h", "--help"):
+        print(usage)
+        return 0
+    if given:
+        print(f"postern: no command {given[0]!r}", file=sys.stderr)
+    print(usage, file=sys.stderr)
+    return _USAGE_STATUS

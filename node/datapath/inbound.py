@@ -1,0 +1,304 @@
+"""From the network to the TUN device, a burst of datagrams at a time.
+
+A burst of equal datagrams of one session is opened in place, judged and joined all at once, and
+each group is written with one call whose slices point into the burst. Anything else goes one by
+one: other message types to the WireGuard machine, STUN and disco to whoever asked for them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+
+from node.datapath.coalesce import Run, find_runs, joins, write_super_header
+from node.datapath.gate import INBOUND
+from node.datapath.sealing import LEAD, TAG, RowViews
+from node.datapath.tun import Offloads
+from node.datapath.virtio import NO_OFFLOAD
+from node.transport.demux import DatagramKind, classify
+from node.transport.udp import MAX_SEGMENTS, RECEIVE_BYTES
+from node.wireguard.constants import REJECT_AFTER_MESSAGES
+from node.wireguard.events import Drop
+from node.wireguard.inner import trimmed_length
+from node.wireguard.messages import TRANSPORT_OVERHEAD_BYTES, transport_fields
+from node.wireguard.primitives import nonce
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from node.datapath.coalesce import Shape
+    from node.datapath.contract import ForeignDatagrams
+    from node.datapath.gate import Gate
+    from node.datapath.tun import Tun
+    from node.wireguard.device import Device
+    from node.wireguard.path import Path
+    from node.wireguard.peer import Peer
+    from node.wireguard.session import Session
+
+_TRANSPORT = b"\x04\0\0\0"
+_ALIKE_PAYS = 4
+_LEAST_ALIKE = TRANSPORT_OVERHEAD_BYTES + 32
+_RAMP = np.arange(128, dtype=np.uint64)
+_MOST_ALIKE = len(_RAMP)
+
+
+class Inbound:
+    """Opens, judges, joins and delivers what peers send."""
+
+    def __init__(self, tun: Tun, device: Device, gate: Gate) -> None:
+        self.buffer = memoryview(bytearray(RECEIVE_BYTES))
+        """Where bursts are to be received into."""
+        self.sessions: dict[int, Session] = {}
+        self.foreign: ForeignDatagrams | None = None
+        self._tun = tun
+        self._device = device
+        self._gate = gate
+        self._array = np.frombuffer(self.buffer, np.uint8)
+        self._views = RowViews(self.buffer)
+
+    def take(self, size: int, segment: int, path: Path, now: float) -> None:
+        """Take the burst in `buffer`: datagrams of `segment` bytes, the last perhaps shorter."""
+        if size <= 0:
+            return
+        count = size // segment
+        at = 0
+        if (
+            _ALIKE_PAYS <= count <= _MOST_ALIKE
+            and segment >= _LEAST_ALIKE
+            and self.buffer[:4] == _TRANSPORT
+        ):
+            at = self._take_alike(size, segment, count, path, now)
+        while at < size:
+            self._take_one(at, min(segment, size - at), path, now)
+            at += segment
+
+    # One by one.
+
+    def _take_one(self, at: int, size: int, path: Path, now: float) -> None:
+        datagram = self.buffer[at : at + size]
+        if datagram[:4] != _TRANSPORT or size < TRANSPORT_OVERHEAD_BYTES:
+            self._pass_on(datagram, path, now)
+            return
+        opened = self._open(at, size, now)
+        if opened is None:
+            return
+        session, plaintext = opened
+        has_data = len(plaintext) > 0
+        peer = self._device.note_received(session, path, size, now, has_data=has_data)
+        if peer is not None and has_data:
+            self._deliver(plaintext, peer, now)
+
+    def _pass_on(self, datagram: memoryview, path: Path, now: float) -> None:
+        kind = classify(datagram).kind
+        if kind is DatagramKind.WIREGUARD:
+            self._device.receive(datagram, path, now)
+        elif self.foreign is not None:
+            self.foreign(kind, bytes(datagram), path, now)
+
+    def _open(self, at: int, size: int, now: float) -> tuple[Session, memoryview] | None:
+        """Decrypt one message in place; returns its session and its padded plaintext."""
+        drops = self._device.drops
+        index, counter = transport_fields(self.buffer[at : at + LEAD])
+        session = self.sessions.get(index)
+        if session is None:
+            drops[Drop.UNKNOWN_INDEX] += 1
+            return None
+        if not session.can_receive(now):
+            drops[Drop.SESSION_EXPIRED] += 1
+            return None
+        begin, end = at + LEAD, at + size
+        plaintext = self.buffer[begin : end - TAG]
+        if counter >= REJECT_AFTER_MESSAGES:
+            drops[Drop.TAG_OR_REPLAY] += 1
+            return None
+        try:
+            session.receive_cipher.decrypt_into(
+                nonce(counter), self.buffer[begin:end], None, plaintext
+            )
+        except InvalidTag:
+            drops[Drop.TAG_OR_REPLAY] += 1
+            return None
+        if not session.window.accept(counter):
+            drops[Drop.TAG_OR_REPLAY] += 1
+            return None
+        return session, plaintext
+
+    def _deliver(self, plaintext: memoryview, peer: Peer, now: float) -> None:
+        length = trimmed_length(plaintext)
+        if length is None:
+            self._device.drops[Drop.INNER_MALFORMED] += 1
+            return
+        packet = plaintext[:length]
+        if self._gate.admit_inbound(packet, 1, length, peer, now) is None:
+            return
+        self._write_plain(packet)
+
+    # All at once.
+
+    def _take_alike(self, size: int, segment: int, count: int, path: Path, now: float) -> int:
+        """Take the equal datagrams of one session; returns how far into the burst that went."""
+        rows = self._array[: count * segment].reshape(count, segment)
+        heads = rows[:, :LEAD].copy().view("<u8")
+        session = self.sessions.get(int.from_bytes(self.buffer[4:8], "little"))
+        if (
+            session is None
+            or not session.can_receive(now)
+            or not (heads[:, 0] == heads[0, 0]).all()
+        ):
+            return 0
+        counters = heads[:, 1]
+        wrong = self._views.open(session.receive_cipher, counters, 0, segment, count)
+        kept = self._accept(session, counters, wrong)
+        if not kept:
+            self._device.drops[Drop.TAG_OR_REPLAY] += count
+            return count * segment
+        peer = self._device.note_received(session, path, len(kept) * segment, now, has_data=True)
+        if peer is None:
+            return count * segment
+        if len(kept) < count:
+            self._device.drops[Drop.TAG_OR_REPLAY] += count - len(kept)
+            for number in kept:
+                begin = number * segment
+                self._deliver(self.buffer[begin + LEAD : begin + segment - TAG], peer, now)
+            return count * segment
+        tail = self._open_tail(size, segment, count, path, now)
+        self._deliver_rows(rows[:, LEAD:-TAG], segment, tail, peer, now)
+        return count * segment if tail is None else size
+
+    def _accept(
+        self, session: Session, counters: NDArray[np.uint64], wrong: list[int]
+    ) -> range | list[int]:
+        """Return the numbers of rows that are authentic and new."""
+        count, first = len(counters), int(counters[0])
+        in_order = bool((counters == _RAMP[:count] + np.uint64(first)).all())
+        window = session.window
+        if in_order and not wrong and window.accept_run(first, count):
+            return range(count)
+        accept = window.accept
+        return [
+            number
+            for number in range(count)
+            if number not in wrong and accept(int(counters[number]))
+        ]
+
+    def _open_tail(
+        self, size: int, segment: int, count: int, path: Path, now: float
+    ) -> memoryview | None:
+        """Open a shorter last datagram of the same session, so that it may join the others."""
+        at = count * segment
+        length = size - at
+        if length <= TRANSPORT_OVERHEAD_BYTES or self.buffer[at : at + 8] != self.buffer[:8]:
+            return None
+        opened = self._open(at, length, now)
+        if opened is None:
+            # Counted as a drop already; an empty packet joins nothing and is delivered nowhere.
+            return self.buffer[:0]
+        self._device.note_received(opened[0], path, length, now, has_data=True)
+        return opened[1]
+
+    def _deliver_rows(
+        self,
+        rows: NDArray[np.uint8],
+        stride: int,
+        tail: memoryview | None,
+        peer: Peer,
+        now: float,
+    ) -> None:
+        runs = find_runs(rows)
+        tail_joined = False
+        for position, run in enumerate(runs):
+            is_last = position == len(runs) - 1
+            if run.shape is None:
+                begin = run.first * stride + LEAD
+                self._deliver(self.buffer[begin : begin + rows.shape[1]], peer, now)
+                continue
+            follower = None
+            if is_last and tail and not run.ends:
+                first = self.buffer[run.first * stride + LEAD :][: run.shape.length]
+                tail_shape = joins(first, run.shape, run.count, tail)
+                if tail_shape is not None:
+                    follower = tail[: tail_shape.length]
+                    tail_joined = True
+            self._deliver_run(run, run.shape, stride, follower, peer, now)
+        if tail and not tail_joined:
+            self._deliver(tail, peer, now)
+
+    def _deliver_run(
+        self,
+        run: Run,
+        shape: Shape,
+        stride: int,
+        follower: memoryview | None,
+        peer: Peer,
+        now: float,
+    ) -> None:
+        begin = run.first * stride + LEAD
+        length, head = shape.length, shape.header_bytes
+        packets = [
+            self.buffer[at : at + length] for at in range(begin, begin + run.count * stride, stride)
+        ]
+        if follower is not None:
+            packets.append(follower)
+        total = head + (run.count * shape.payload) + (len(follower) - head if follower else 0)
+        flow = self._gate.admit_inbound(packets[0], len(packets), total, peer, now)
+        if flow is None:
+            return
+        limit = len(packets) if shape.is_tcp else MAX_SEGMENTS
+        if len(packets) == 1 or not self._may_join(shape):
+            limit = 1
+        for start in range(0, len(packets), limit):
+            part = packets[start : start + limit]
+            if len(part) == 1:
+                self._write_plain(part[0])
+            else:
+                self._write_group(part, shape, has_psh=_has_psh(part[-1], shape))
+
+    def _may_join(self, shape: Shape) -> bool:
+        offloads = self._tun.offloads
+        return offloads is Offloads.TCP_AND_UDP or (shape.is_tcp and offloads is Offloads.TCP)
+
+    # Writing.
+
+    def _write_group(self, packets: list[memoryview], shape: Shape, *, has_psh: bool) -> None:
+        head = shape.header_bytes
+        if self._gate.capture is not None:
+            for packet in packets:
+                self._gate.capture.allowed(packet, INBOUND)
+        total = head + sum(map(len, packets)) - head * len(packets)
+        original = bytes(packets[0][:head])
+        header = write_super_header(packets[0], shape, total, has_psh=has_psh)
+        self._gate.counters.segments_in += len(packets)
+        slices = [header.pack(), packets[0], *[packet[head:] for packet in packets[1:]]]
+        try:
+            os.writev(self._tun.fd, slices)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                self._gate.counters.tun_write_errors += 1
+                return
+            # Some kernels refuse UDP groups that they should take: never again, and singly now.
+            if not shape.is_tcp:
+                self._tun.set_offloads(Offloads.TCP)
+            packets[0][:head] = original
+            for packet in packets:
+                self._write(packet)
+
+    def _write_plain(self, packet: memoryview) -> None:
+        if self._gate.capture is not None:
+            self._gate.capture.allowed(packet, INBOUND)
+        self._gate.counters.segments_in += 1
+        self._write(packet)
+
+    def _write(self, packet: memoryview) -> None:
+        try:
+            os.writev(self._tun.fd, (NO_OFFLOAD, packet))
+        except OSError:
+            # The interface is down, or the packet is none: the counter tells.
+            self._gate.counters.tun_write_errors += 1
+
+
+def _has_psh(packet: memoryview, shape: Shape) -> bool:
+    return shape.is_tcp and bool(packet[shape.ip_bytes + 13] & 0x08)

@@ -1,0 +1,1 @@
+"""The local API: HTTP on a Unix socket that only root may open."""

@@ -1,0 +1,72 @@
+"""Asks the local API of a running interface, for the command line."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+DIRECTORY_VARIABLE = "POSTERN_RUN_DIR"
+_DEFAULT_DIRECTORY = "/run/postern"
+_TIMEOUT_S = 10.0
+
+
+class LocalApiError(Exception):
+    """The interface does not answer, or refused; the message says which."""
+
+
+def run_directory() -> Path:
+    """Return where the sockets are."""
+    return Path(os.environ.get(DIRECTORY_VARIABLE, _DEFAULT_DIRECTORY))
+
+
+def socket_path(name: str) -> Path:
+    """Return the socket of an interface."""
+    return run_directory() / f"{name}.sock"
+
+
+def running_interfaces() -> list[str]:
+    """Return the interfaces that have a socket, sorted."""
+    return sorted(path.stem for path in run_directory().glob("*.sock"))
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ask(name: str, method: str, path: str, body: str | None = None) -> bytes:
+    """Return the answer's body. Raises LocalApiError."""
+    connection = _UnixConnection(socket_path(name))
+    try:
+        connection.request(method, path, body=body)
+        response = connection.getresponse()
+        answer = response.read()
+    except OSError as error:
+        raise LocalApiError(f"{name}: not running ({error.strerror or error})") from error
+    finally:
+        connection.close()
+    if response.status >= http.client.BAD_REQUEST:
+        raise LocalApiError(f"{name}: {_reason(answer, response.status)}")
+    return answer
+
+
+def ask_json(name: str, method: str, path: str, body: str | None = None) -> Any:
+    """Return the answer's JSON value. Raises LocalApiError."""
+    return json.loads(ask(name, method, path, body))
+
+
+def _reason(answer: bytes, status: int) -> str:
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"the daemon answered with HTTP status {status}"

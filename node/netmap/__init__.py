@@ -1,0 +1,1 @@
+"""What a node knows of its network, folded from the messages of a map stream."""

@@ -1,0 +1,1 @@
+"""A node's conversation with its control server."""

@@ -1,0 +1,1 @@
+"""Plain WireGuard from wg-quick's configuration files."""
