@@ -15,7 +15,9 @@ __all__ = ["members"]
 
 def members(mask: int) -> Iterator[int]:
     """Yield the numbers in a set, ascending."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
+    # Text search is linear in the size of the set's range; clearing one bit after the other is not.
+    digits = f"{mask:b}"[::-1]
+    at = digits.find("1")
+    while at >= 0:
+        yield at
+        at = digits.find("1", at + 1)

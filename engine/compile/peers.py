@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.bits import members
-from engine.netset.address import V4
+from engine.netset.address import BITS
 from engine.netset.constants import INTERNET
 from engine.netset.ranges import AddressRange, parse_ranges
 
@@ -50,7 +50,9 @@ class PeerCompiler:
         self._filters = filters
         self._capabilities = capabilities
         self._source_masks: dict[Strings, int] = {}
+        self._text_masks: dict[str, int] = {}
         self._permitted: dict[tuple[int, str], int] = {}
+        self._routes_met: dict[str, tuple[str, ...]] = {}
 
     def peers(self, index: int) -> tuple[PeerView, ...]:
         """Return a node's peers in topology order."""
@@ -71,28 +73,44 @@ class PeerCompiler:
         return PeerView(peer, (*addresses, *routes, *exits), routes)
 
     def _addresses(self, node: DirectoryNode, viewer: int) -> Strings:
-        without_ipv4 = self._capabilities.has_ipv4_disabled(
-            node.index
-        ) or self._capabilities.has_ipv4_disabled(viewer)
-        return tuple(
-            f"{address}/{32 if address.version == V4 else 128}"
-            for address in node.addresses
-            if address.version != V4 or not without_ipv4
-        )
+        hosts, without_ipv4 = self._hosts[node.index], self._without_ipv4
+        if without_ipv4 and (node.index in without_ipv4 or viewer in without_ipv4):
+            return tuple(host for host in hosts if ":" in host)
+        return hosts
+
+    @cached_property
+    def _hosts(self) -> list[Strings]:
+        return [
+            tuple(f"{address}/{BITS[address.version]}" for address in node.addresses)
+            for node in self._directory.nodes
+        ]
+
+    @cached_property
+    def _without_ipv4(self) -> frozenset[int]:
+        nodes = range(len(self._directory.nodes))
+        return frozenset(i for i in nodes if self._capabilities.has_ipv4_disabled(i))
 
     @cached_property
     def _visible(self) -> list[int]:
         """For each node, the set of its peers: the relation is symmetric (5.1)."""
-        reached = [0] * len(self._filters)
+        seen = [0] * len(self._filters)
+        pairs = [(nodes, self._reachers(sources)) for sources, nodes in self._receivers.items()]
+        pairs.extend((1 << index, self._via_app_peers(index)) for index in range(len(seen)))
+        for receivers, reachers in pairs:
+            for index in members(receivers):
+                seen[index] |= reachers
+            for index in members(reachers):
+                seen[index] |= receivers
+        return [mask & ~(1 << index) for index, mask in enumerate(seen)]
+
+    @cached_property
+    def _receivers(self) -> dict[Strings, int]:
+        """For each source list in any filter, the nodes that have a rule with it."""
+        receivers: dict[Strings, int] = {}
         for index, rules in enumerate(self._filters):
             for sources in {rule.src_ips for rule in rules}:
-                reached[index] |= self._reachers(sources)
-            for peer in members(self._via_app_peers(index)):
-                reached[index] |= 1 << peer
-        for index, mask in enumerate(list(reached)):
-            for peer in members(mask):
-                reached[peer] |= 1 << index
-        return [mask & ~(1 << index) for index, mask in enumerate(reached)]
+                receivers[sources] = receivers.get(sources, 0) | 1 << index
+        return receivers
 
     def _via_app_peers(self, index: int) -> int:
         """Return who sees a router because a grant steers an application through it (4.7)."""
@@ -109,12 +127,21 @@ class PeerCompiler:
         if mask is None:
             mask = 0
             for text in sources:
-                for wanted in parse_ranges(text):
-                    for index in self._compiler.locator.holding(wanted):
-                        mask |= 1 << index
-                    for index in self._compiler.locator.routing(wanted):
-                        mask |= 1 << index
+                mask |= self._reachers_in(text)
             self._source_masks[sources] = mask
+        return mask
+
+    def _reachers_in(self, text: str) -> int:
+        """Return the nodes of one wire string. Most strings are addresses of single nodes."""
+        mask = self._text_masks.get(text)
+        if mask is None:
+            mask = 0
+            for wanted in parse_ranges(text):
+                for index in self._compiler.locator.holding(wanted):
+                    mask |= 1 << index
+                for index in self._compiler.locator.routing(wanted):
+                    mask |= 1 << index
+            self._text_masks[text] = mask
         return mask
 
     def _permits(self, index: int, route: Route) -> int:
@@ -187,18 +214,27 @@ class PeerCompiler:
     @cached_property
     def _hearers(self) -> dict[str, int]:
         """For each routed prefix, the nodes with a rule whose sources overlap it."""
-        by_sources: dict[Strings, int] = {}
-        for index, rules in enumerate(self._filters):
-            for sources in {rule.src_ips for rule in rules}:
-                by_sources[sources] = by_sources.get(sources, 0) | 1 << index
-        ranges = {text: (holders[0][1].range, 0) for text, holders in self._candidates.items()}
-        hearers = dict.fromkeys(ranges, 0)
-        for sources, mask in by_sources.items():
-            spans = [span for text in sources for span in parse_ranges(text)]
-            for text, (routed, _) in ranges.items():
-                if any(span.overlaps(routed) for span in spans):
-                    hearers[text] |= mask
+        hearers = dict.fromkeys(self._candidates, 0)
+        for sources, mask in self._receivers.items():
+            for routed in {route for text in sources for route in self._routes_in(text)}:
+                hearers[routed] |= mask
         return hearers
+
+    def _routes_in(self, text: str) -> tuple[str, ...]:
+        """Return the routed prefixes that one wire string overlaps."""
+        found = self._routes_met.get(text)
+        if found is None:
+            spans = parse_ranges(text)
+            nodes = {i for span in spans for i in self._compiler.locator.routing(span)}
+            found = self._routes_met[text] = tuple(
+                dict.fromkeys(
+                    route.text
+                    for index in sorted(nodes)
+                    for route in self._directory.nodes[index].routes
+                    if any(span.overlaps(route.range) for span in spans)
+                )
+            )
+        return found
 
 
 def primary_routes(directory: Directory) -> dict[int, Strings]:
