@@ -73,7 +73,7 @@ def rewrite(path: Path, text: str, verdict: Verdict) -> None:
     for name, value in verdict._asdict().items():
         line = f"// {name}: {value}"
         at = re.compile(rf"^// {name}: .*$", re.MULTILINE)
-        text = at.sub(lambda _, new=line: new, text, count=1)
+        text = at.sub(line.replace("\\", "\\\\"), text, count=1)
     path.write_bytes(text.encode())
 
 
