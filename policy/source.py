@@ -57,6 +57,13 @@ class Source:
         """Return the text as the bytes it was read from."""
         return _encode(self.text)
 
+    def size_exceeds(self, limit: int) -> bool:
+        """Whether the text takes more than `limit` bytes."""
+        if len(self.text) > limit:
+            return True
+        # No character takes more than four bytes.
+        return len(self.text) > limit // 4 and len(_encode(self.text)) > limit
+
     def position(self, offset: int) -> Position:
         """Place `offset` on its line. Offsets past either end are taken as that end."""
         offset = min(max(offset, 0), len(self.text))
@@ -72,7 +79,7 @@ class Source:
         )
 
     def line_text(self, line: int) -> str:
-        """Return line `line` (from 1) without its line ending; empty where there is no such line."""
+        """Return line `line` (from 1) without its line ending; empty if there is none."""
         starts = self._starts()
         if not 1 <= line <= len(starts):
             return ""

@@ -2,17 +2,22 @@
 
 Every character of the text is in exactly one place: values keep their own spelling, brackets,
 commas and colons follow from the shape, and each *extra* (a run of whitespace and comments) sits
-beside the value it touches.
+beside the value it touches. In
 
-    [ /* a */ 1 /* b */ , 2 , /* c */ ]
-     `before` ' `after` '    `tail`
+    [ /* a */ 1 /* b */, 2, /* c */ ]
+
+the first extra is what comes `before` the number 1, the second what comes `after` it, and the last,
+behind the trailing comma, is the `tail` of the array.
+
+Strings and scalars are also what the lexer hands to the parser: `type` names the terminal of the
+grammar that they are.
 
 INVARIANT: nothing here walks the tree recursively, so depth costs no stack.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 
 from policy.source import Span
 
@@ -22,7 +27,8 @@ REPLACEMENT = "\ufffd"
 _MAX_INT_DIGITS = 640
 """Longer whole numbers become floats: the interpreter may refuse to convert them, and slowly."""
 
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_ESCAPE = r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u....|.)"
+"""One escape in a valid string; the two halves of a surrogate pair are one."""
 
 
 class Node:
@@ -59,6 +65,8 @@ class Literal(Node):
 
     __slots__ = ("value",)
 
+    type = "SCALAR"
+
     def __init__(
         self,
         value: bool | None,  # noqa: FBT001  it is the value itself, not a switch
@@ -78,6 +86,8 @@ class Number(Node):
     """A number in the spelling it was written in."""
 
     __slots__ = ("raw",)
+
+    type = "SCALAR"
 
     def __init__(self, raw: str, start: int, end: int, before: str = "", after: str = "") -> None:
         self.raw = raw
@@ -99,6 +109,8 @@ class String(Node):
 
     __slots__ = ("raw", "value")
 
+    type = "STRING"
+
     raw: str
     """The spelling, quotes included."""
     value: str
@@ -106,7 +118,7 @@ class String(Node):
 
     def __init__(self, raw: str, start: int, end: int, before: str = "", after: str = "") -> None:
         self.raw = raw
-        self.value = _decode(raw)[0] if "\\" in raw else raw[1:-1]
+        self.value = _decode(raw) if "\\" in raw else raw[1:-1]
         self.before = before
         self.start = start
         self.end = end
@@ -123,8 +135,9 @@ class String(Node):
         last = min(max(last, first), length)
         if "\\" not in self.raw:
             return Span(self.start + 1 + first, self.start + 1 + last)
-        offsets = _decode(self.raw)[1]
-        return Span(self.start + offsets[first], self.start + offsets[last])
+        return Span(
+            self.start + _offset_in(self.raw, first), self.start + _offset_in(self.raw, last)
+        )
 
 
 class Member:
@@ -216,6 +229,8 @@ class Broken(Node):
 
     __slots__ = ("raw",)
 
+    type = "SCALAR"
+
     raw: str
     """The text given up on; may be empty."""
 
@@ -227,38 +242,19 @@ class Broken(Node):
         self.after = after
 
 
-@lru_cache(maxsize=64)
-def _decode(raw: str) -> tuple[str, tuple[int, ...]]:
-    """Decode a valid string literal; also return where in `raw` each character starts.
+def _decode(raw: str) -> str:
+    # Few strings have escapes; the others shall not pay for the import.
+    from json.decoder import scanstring  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    The offsets hold one entry more than there are characters: that of the closing quote.
-    """
-    chars: list[str] = []
-    offsets: list[int] = []
-    at, close = 1, len(raw) - 1
-    while at < close:
-        offsets.append(at)
-        if raw[at] != "\\":
-            chars.append(raw[at])
-            at += 1
-        elif raw[at + 1] != "u":
-            chars.append(_ESCAPES.get(raw[at + 1], raw[at + 1]))
-            at += 2
-        else:
-            char, at = _decode_code_point(raw, at)
-            chars.append(char)
-    offsets.append(close)
-    return "".join(chars), tuple(offsets)
+    value: str = scanstring(raw, 1)[0]
+    return value if value.isascii() else re.sub("[\ud800-\udfff]", REPLACEMENT, value)
 
 
-def _decode_code_point(raw: str, at: int) -> tuple[str, int]:
-    r"""Decode the `\uXXXX` at `at`, or the pair of them; return it and the offset after it."""
-    unit = int(raw[at + 2 : at + 6], 16)
-    at += 6
-    if not 0xD800 <= unit <= 0xDFFF:
-        return chr(unit), at
-    if unit <= 0xDBFF and raw.startswith("\\u", at):
-        low = int(raw[at + 2 : at + 6], 16)
-        if 0xDC00 <= low <= 0xDFFF:
-            return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), at + 6
-    return REPLACEMENT, at
+def _offset_in(raw: str, index: int) -> int:
+    """Return where in `raw` the decoded character `index` starts, or the closing quote does."""
+    offset = index + 1
+    for escape in re.finditer(_ESCAPE, raw):
+        if escape.start() >= offset:
+            break
+        offset += escape.end() - escape.start() - 1
+    return offset
