@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from policy.diagnostics.diagnostic import Collector, Diagnostic, Related
-from policy.hujson.parse import parse
+from policy.hujson.parse import ProblemKind, parse
 from policy.lower.document import lower_document
 
 if TYPE_CHECKING:
-    from policy.hujson.parse import Parsed
+    from policy.hujson.parse import Parsed, SyntaxProblem
     from policy.hujson.tree import Node
     from policy.model.document import Policy
     from policy.source import Source
@@ -45,13 +45,30 @@ def load(source: Source, *, domains: frozenset[str] | None = None) -> Loaded:
 
 
 def report_syntax(parsed: Parsed, found: Collector) -> None:
-    """Add what the parser found."""
+    """Add what the parser found, in the words of the service (policy reference 1.2)."""
     for problem in parsed.problems:
-        place = parsed.source.position(problem.span.start)
-        # The service's form, which counts columns in bytes (policy reference 1.2).
+        message = problem.message
+        if problem.kind in (ProblemKind.SYNTAX, ProblemKind.ENCODING):
+            place = parsed.source.position(problem.span.start)
+            # The service counts columns in bytes.
+            message = f"line {place.line}, column {place.byte_column}: {message}"
         found.shape(
-            problem.kind.value,
-            f"line {place.line}, column {place.byte_column}: {problem.message}",
+            _syntax_code(problem),
+            message,
             problem.span,
             related=tuple(Related(words, span) for words, span in problem.related),
         )
+
+
+def _syntax_code(problem: SyntaxProblem) -> str:
+    match problem.kind:
+        case ProblemKind.ENCODING:
+            return "POL104"
+        case ProblemKind.DUPLICATE_NAME:
+            return "POL105"
+        case ProblemKind.LIMIT:
+            return "POL107" if "larger" in problem.message else "POL106"
+        case _ if problem.message.endswith("unexpected EOF"):
+            return "POL102"
+        case _:
+            return "POL103" if problem.message.startswith("invalid literal") else "POL101"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from policy.hujson.tree import Array, Broken, Literal, Node, Number, Object, String, to_python
+from policy.hujson.plain import to_python
+from policy.hujson.tree import Array, Broken, Literal, Node, Number, Object, String
 from policy.model.term import Term
 from policy.nearest import nearest
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from policy.hujson.tree import Array, Literal, to_python
+from policy.hujson.plain import to_python
+from policy.hujson.tree import Array, Literal
 from policy.lower.capabilities import capability_problem
 from policy.lower.fields import Fields
 from policy.lower.places import ACL_DESTINATION, DESTINATION, SOURCE
