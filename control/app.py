@@ -1,0 +1,221 @@
+"""Composition of the control server: reads keys, opens the database, wires rooms, serves.
+
+Nothing is decided here. `ControlServer` runs inside one task group; leaving it stops everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from control.http.machine import MachineApi
+from control.http.ratelimit import RateLimit
+from control.http.site import Site
+from control.http.ts2021 import Ts2021
+from control.identity.logins import Logins
+from control.identity.registrar import Registrar, RegistrarSettings
+from control.keys import MachinePrivate
+from control.mapper.atlas import Atlas
+from control.policies.keeper import PolicyKeeper
+from control.registry.addresses import AddressPool
+from control.registry.ledger import Ledger
+from control.registry.presence import Presence
+from control.registry.reports import Reports
+from control.registry.tailnet import Tailnet
+from control.store import queries
+from control.store.database import Database
+from control.tailnet_dns import derp_map_of, dns_config_of
+from control.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from control.config import ControlConfig
+
+__all__ = ["ControlServer", "load_control_key", "running_server"]
+
+_REGISTER_BURST = 200
+_REGISTER_PER_SECOND = 20.0
+_log = structlog.get_logger("control")
+
+
+def load_control_key(path: Path) -> MachinePrivate:
+    """Read the control key, or make it at the first start; raises ValueError for other content."""
+    try:
+        return MachinePrivate.from_secret_text(path.read_text("ascii").strip())
+    except FileNotFoundError:
+        key = MachinePrivate.generate(os.urandom)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key.to_secret_text() + "\n")
+        return key
+
+
+@dataclass(slots=True, eq=False)
+class ControlServer:
+    """A running server's parts, for the API and for tests."""
+
+    config: ControlConfig
+    database: Database
+    ledger: Ledger
+    keeper: PolicyKeeper
+    logins: Logins
+    registrar: Registrar
+    atlas: Atlas
+    ts2021: Ts2021
+    upkeep: Upkeep
+    control_key: MachinePrivate
+    port: int = 0
+    """Port of the public listener."""
+
+
+@asynccontextmanager
+async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
+    """Run a server for the length of the block; stopping sends nodes away gently."""
+    control_key = load_control_key(config.noise.private_key_path)
+    database = await Database.open(config.database)
+    try:
+        server = await _compose(config, database, control_key)
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(server.atlas.run(), name="atlas"),
+                tasks.create_task(server.upkeep.run(), name="upkeep"),
+            ]
+            runner = await _listen(server)
+            try:
+                yield server
+            finally:
+                await server.ts2021.shut_down(config.shutdown_spread.total_seconds())
+                await runner.cleanup()
+                for task in background:
+                    task.cancel()
+        await server.upkeep.write_reports()
+    finally:
+        await database.close()
+
+
+async def _compose(
+    config: ControlConfig, database: Database, control_key: MachinePrivate
+) -> ControlServer:
+    async with database.reading() as connection:
+        tailnet = Tailnet(await queries.users(connection), await queries.nodes(connection))
+    loop = asyncio.get_running_loop()
+    ledger = Ledger(database, tailnet, lambda: datetime.now(UTC), os.urandom(8).hex())
+    domain = config.dns.base_domain.strip(".")
+    keeper = await PolicyKeeper.start(ledger, domain=domain, file=config.policy.path)
+    logins = Logins(os.urandom, loop.time)
+    ipv4, ipv6 = _pools(config, tailnet)
+    registrar = Registrar(
+        ledger=ledger,
+        logins=logins,
+        ipv4=ipv4,
+        ipv6=ipv6,
+        settings=RegistrarSettings(
+            auth_url_prefix=f"{config.server_url.rstrip('/')}/register/",
+            node_expiry=config.node.expiry or None,
+            needs_approval=config.node.needs_approval,
+        ),
+        may_tag=keeper.may_tag,
+        auto_approved=keeper.approved_routes,
+    )
+    atlas = Atlas(
+        tailnet,
+        keeper.in_force.policy,
+        domain=domain,
+        derp_map=derp_map_of(config.derp),
+        dns_config=dns_config_of(config.dns),
+        clock=ledger.now,
+    )
+    keeper.listen(atlas.set_policy)
+    ledger.listen(atlas.on_change)
+    presence = Presence(config.node.ephemeral.inactivity_timeout.total_seconds())
+    reports = Reports(ledger, keeper.approved_routes)
+    machine_api = MachineApi(
+        ledger=ledger,
+        registrar=registrar,
+        reports=reports,
+        presence=presence,
+        atlas=atlas,
+        register_limit=RateLimit(
+            burst=_REGISTER_BURST, per_second=_REGISTER_PER_SECOND, clock=loop.time
+        ),
+    )
+    ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config))
+    upkeep = Upkeep(ledger, registrar, presence, reports, keeper)
+    return ControlServer(
+        config=config,
+        database=database,
+        ledger=ledger,
+        keeper=keeper,
+        logins=logins,
+        registrar=registrar,
+        atlas=atlas,
+        ts2021=ts2021,
+        upkeep=upkeep,
+        control_key=control_key,
+    )
+
+
+def _pools(
+    config: ControlConfig, tailnet: Tailnet
+) -> tuple[AddressPool[IPv4Address] | None, AddressPool[IPv6Address] | None]:
+    prefixes, nodes = config.prefixes, tailnet.nodes
+    ipv4 = ipv6 = None
+    if prefixes.v4 is not None:
+        ipv4 = AddressPool(prefixes.v4, IPv4Address, prefixes.allocation, os.urandom)
+        ipv4.take_all(node.ipv4 for node in nodes if node.ipv4 is not None)
+    if prefixes.v6 is not None:
+        ipv6 = AddressPool(prefixes.v6, IPv6Address, prefixes.allocation, os.urandom)
+        ipv6.take_all(node.ipv6 for node in nodes if node.ipv6 is not None)
+    return ipv4, ipv6
+
+
+def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
+    """Return how to tell a client's address, believing only proxies that are trusted."""
+
+    def find(request: web.Request) -> str:
+        remote = request.remote or ""
+        with suppress(ValueError):
+            if any(ip_address(remote) in proxy for proxy in config.trusted_proxies):
+                forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+                return str(ip_address(forwarded))
+        return remote
+
+    return find
+
+
+async def _listen(server: ControlServer) -> web.AppRunner:
+    config = server.config
+    app = web.Application(client_max_size=1 << 20)
+    Site(ledger=server.ledger, ts2021=server.ts2021, control=server.control_key.public).add_routes(
+        app
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    host, _, port = config.listen_addr.rpartition(":")
+    site = web.TCPSite(
+        runner, host.strip("[]"), int(port), ssl_context=_tls(config), reuse_address=True
+    )
+    await site.start()
+    server.port = runner.addresses[0][1]
+    _log.info("listening", address=config.listen_addr, port=server.port)
+    return runner
+
+
+def _tls(config: ControlConfig) -> ssl.SSLContext | None:
+    if config.tls.cert_path is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(config.tls.cert_path, config.tls.key_path)
+    return context

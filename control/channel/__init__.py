@@ -1,0 +1,1 @@
+"""The server's end of a control connection: Noise records, the early payload, and HTTP/2."""

@@ -1,0 +1,192 @@
+"""Driver of `ControlChannel`: a transport on one side, a task for each request on the other.
+
+A client that takes nothing for `STALL_S` seconds is cut off, so that half-open and stuck clients
+cannot hold memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import structlog
+
+from control.channel.machine import ChannelClosedError, RequestReceived, StreamEnded
+from control.channel.responses import ChannelRequest, ChannelResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from control.channel.machine import ControlChannel
+    from control.channel.responses import ResponseStream
+
+    Handler = Callable[[ChannelRequest, ResponseStream], Awaitable[ChannelResponse | None]]
+
+__all__ = ["ChannelProtocol"]
+
+STALL_S: Final = 60.0
+_HIGH_WATER_BYTES: Final = 1 << 20
+_log = structlog.get_logger("control.channel")
+
+
+class ChannelProtocol(asyncio.Protocol):
+    """One control connection. `handle` answers whole requests, or streams and returns None."""
+
+    def __init__(
+        self,
+        channel: ControlChannel,
+        handle: Handler,
+        remote: str,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        self._channel = channel
+        self._handle = handle
+        self._remote = remote
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._progress = asyncio.Event()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the connection is over and every request's task has ended."""
+
+    def adopt(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Take over a transport; `head` and everything the channel has ready go out as one."""
+        self._transport = transport
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        transport.write(head + self._channel.transmit())
+
+    def close(self) -> None:
+        """Tell the peer to come back later, and end."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._channel.shut_down()
+            self.flush()
+            self._transport.close()
+
+    def flush(self) -> None:
+        """Write what the channel has ready."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        data = self._channel.transmit()
+        if data:
+            self._transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the machine and start what it asks for."""
+        try:
+            events = self._channel.receive(data)
+        except ChannelClosedError as error:
+            _log.info("control connection closed", remote=self._remote, reason=str(error))
+            self.flush()
+            if self._transport is not None:
+                self._transport.close()
+            return
+        for event in events:
+            match event:
+                case RequestReceived():
+                    self._tasks[event.stream] = asyncio.create_task(
+                        self._serve(event), name=f"control {event.path}"
+                    )
+                case StreamEnded(stream):
+                    task = self._tasks.get(stream)
+                    if task is not None:
+                        task.cancel()
+        self._progress.set()
+        self.flush()
+
+    def pause_writing(self) -> None:
+        """Note that the kernel's buffer and ours are full."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Note that there is room again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel every request's task; `closed` follows when they have ended."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._writable.set()
+        self._on_lost(exc)
+        if not self._tasks and not self.closed.done():
+            self.closed.set_result(None)
+
+    async def drained(self, stream: int) -> None:
+        """Wait until a stream's buffer and the connection's are low; cuts off who takes nothing."""
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._writable.wait()
+                while self._channel.buffered(stream):
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            _log.info("control client takes nothing", remote=self._remote)
+            if self._transport is not None:
+                self._transport.abort()
+            raise ConnectionResetError("the client takes nothing") from None
+
+    async def _serve(self, event: RequestReceived) -> None:
+        stream = _Stream(self, self._channel, event.stream)
+        parts = urlsplit(event.path)
+        request = ChannelRequest(
+            machine=self._channel.machine,
+            version=self._channel.version,
+            remote=self._remote,
+            method=event.method,
+            path=parts.path,
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            body=event.body,
+        )
+        try:
+            try:
+                response = await self._handle(request, stream)
+            except ConnectionResetError:
+                return
+            except Exception:  # noqa: BLE001  one request's fault must not end the others
+                _log.exception("control request failed", path=parts.path)
+                if stream.is_started:
+                    self._channel.abort(event.stream)
+                    self.flush()
+                    return
+                response = ChannelResponse.text(500, "internal error; the server's log has it")
+            self._finish(event.stream, response)
+        finally:
+            del self._tasks[event.stream]
+            is_over = self._transport is None or self._transport.is_closing()
+            if is_over and not self._tasks and not self.closed.done():
+                self.closed.set_result(None)
+
+    def _finish(self, stream: int, response: ChannelResponse | None) -> None:
+        if response is not None:
+            headers = (
+                ("content-type", response.content_type),
+                ("content-length", str(len(response.body))),
+                *response.headers,
+            )
+            self._channel.start(stream, response.status, headers)
+            self._channel.send(stream, response.body)
+        self._channel.finish(stream)
+        self.flush()
+
+
+class _Stream:
+    """The response stream that a handler writes to."""
+
+    def __init__(self, protocol: ChannelProtocol, channel: ControlChannel, stream: int) -> None:
+        self._protocol = protocol
+        self._channel = channel
+        self._stream = stream
+        self.is_started = False
+
+    def start(self, status: int) -> None:
+        self.is_started = True
+        self._channel.start(self._stream, status)
+        self._protocol.flush()
+
+    async def send(self, data: bytes) -> None:
+        self._channel.send(self._stream, data)
+        self._protocol.flush()
+        await self._protocol.drained(self._stream)

@@ -1,0 +1,1 @@
+"""Handlers: they read requests, call what decides, and write responses."""

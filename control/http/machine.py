@@ -1,0 +1,230 @@
+"""`/machine/*`: what nodes ask over the control channel (control reference 5.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+
+from control.channel.responses import ChannelResponse
+from control.mapper.session import MapSession
+from control.registry.ledger import Change
+from control.store.queries import deleted_node_machine_key
+from control.wire import MapRequest, MapResponse, RegisterRequest, WireError, WireNode, capability
+from control.wire.framing import dump_json
+
+if TYPE_CHECKING:
+    from control.channel.responses import ChannelRequest, ResponseStream
+    from control.http.ratelimit import RateLimit
+    from control.identity.registrar import Registrar
+    from control.mapper.atlas import Atlas
+    from control.registry.ledger import Ledger
+    from control.registry.presence import Presence
+    from control.registry.reports import Reports
+    from control.store.records import NodeRecord
+    from control.wire import Message
+
+__all__ = ["MachineApi"]
+
+MIN_GAP_S: Final = 0.1
+"""Shortest time between two deltas of one stream; the first goes at once."""
+KEEP_ALIVE_S: Final = 50.0
+KEEP_ALIVE_SPREAD_S: Final = 9.0
+
+_NOT_IMPLEMENTED: Final = frozenset(
+    {
+        "/machine/set-dns",
+        "/machine/id-token",
+        "/machine/set-device-attr",
+    }
+)
+_NOT_IMPLEMENTED_BELOW: Final = ("/machine/tka/", "/machine/ssh/action/", "/machine/webclient/")
+_UNKNOWN_NODE: Final = ChannelResponse.text(404, "node not found; log in again")
+_log = structlog.get_logger("control.machine")
+
+M = TypeVar("M", bound="Message")
+
+
+class _BadRequestError(Exception):
+    """The body is not what the endpoint reads."""
+
+
+class MachineApi:
+    """Answers requests of nodes. Every one is checked against the machine key that sent it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        registrar: Registrar,
+        reports: Reports,
+        presence: Presence,
+        atlas: Atlas,
+        register_limit: RateLimit,
+    ) -> None:
+        self._ledger = ledger
+        self._registrar = registrar
+        self._reports = reports
+        self._presence = presence
+        self._atlas = atlas
+        self._register_limit = register_limit
+
+    async def handle(
+        self, request: ChannelRequest, stream: ResponseStream
+    ) -> ChannelResponse | None:
+        """Answer one request, or stream and return None."""
+        try:
+            match request.path, request.method:
+                case "/machine/register", "POST":
+                    return await self._register(request)
+                case "/machine/map", "POST":
+                    return await self._map(request, stream)
+                case "/machine/feature/query", "POST":
+                    return _json({"Complete": True, "Text": "this server does not offer it"})
+                case "/machine/update-health", "POST":
+                    return ChannelResponse(204)
+                case "/machine/audit-log", "POST":
+                    return await self._audit_log(request)
+                case "/machine/whoami", "GET":
+                    return _json({"MachineKey": request.machine.to_text()})
+                case path, _ if path in _NOT_IMPLEMENTED or path.startswith(_NOT_IMPLEMENTED_BELOW):
+                    return ChannelResponse.text(501, "Not implemented yet")
+                case _:
+                    return ChannelResponse.text(404, "not found")
+        except _BadRequestError as error:
+            return ChannelResponse.text(400, str(error))
+
+    async def _register(self, request: ChannelRequest) -> ChannelResponse:
+        for key in (request.remote, request.machine):
+            wait_s = self._register_limit.wait_s(key)
+            if wait_s > 0:
+                refused = ChannelResponse.text(429, "too many registrations; wait and try again")
+                return replace(refused, headers=(("retry-after", str(math.ceil(wait_s))),))
+        register = _read(RegisterRequest, request.body)
+        response = await self._registrar.register(register, request.machine, request.version)
+        if response.error:
+            _log.info("registration refused", remote=request.remote, reason=response.error)
+        node = self._ledger.tailnet.authentic_node(register.node_key, request.machine)
+        if node is not None and node.is_ephemeral:
+            self._presence.expect(node.id, asyncio.get_running_loop().time())
+        return _json(response.to_json())
+
+    async def _map(self, request: ChannelRequest, stream: ResponseStream) -> ChannelResponse | None:
+        wanted = _read(MapRequest, request.body)
+        version = max(request.version, wanted.version)
+        if not capability.is_supported(version):
+            _log.info("old client refused", remote=request.remote, version=version)
+            return ChannelResponse.text(400, capability.refusal(version))
+        node = self._ledger.tailnet.authentic_node(wanted.node_key, request.machine)
+        if node is None:
+            return await self._farewell(wanted, request)
+        if not wanted.read_only:
+            node = await self._reports.take(node, wanted, request.version)
+        if wanted.stream:
+            await self._stream(node, wanted, stream)
+            return None
+        if wanted.omit_peers:
+            return ChannelResponse(200)
+        return self._one_shot(node, wanted)
+
+    def _one_shot(self, node: NodeRecord, wanted: MapRequest) -> ChannelResponse:
+        session = MapSession(self._atlas, node.id)
+        try:
+            message = session.next_message(self._ledger.now()) or b"{}"
+        finally:
+            self._atlas.close(session)
+        framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
+        return ChannelResponse(200, framed, "application/octet-stream")
+
+    async def _stream(self, node: NodeRecord, wanted: MapRequest, stream: ResponseStream) -> None:
+        # The head goes before any work: the node's patience is counted from its request.
+        stream.start(200)
+        loop = asyncio.get_running_loop()
+        session = self._atlas.open(node.id, wants_peers=not wanted.omit_peers)
+        self._presence.connected(node.id)
+        try:
+            self._set_online(node.id, is_online=True)
+            await self._feed(session, wanted, stream)
+        finally:
+            self._atlas.close(session)
+            current = self._ledger.tailnet.node(node.id)
+            is_ephemeral = current is not None and current.is_ephemeral
+            self._presence.disconnected(node.id, loop.time(), is_ephemeral=is_ephemeral)
+
+    async def _feed(self, session: MapSession, wanted: MapRequest, stream: ResponseStream) -> None:
+        loop = asyncio.get_running_loop()
+        is_compressed = wanted.compress == "zstd"
+        # Streams that began together must not all wake at the same moment for ever after.
+        patience = KEEP_ALIVE_S + session.node_id * 2654435761 % 1000 / 1000 * KEEP_ALIVE_SPREAD_S
+        sent_at = -math.inf
+        while not session.is_over:
+            wait_s = sent_at + MIN_GAP_S - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            message = session.next_message(self._ledger.now())
+            if message is not None:
+                await stream.send(self._atlas.framed(message, is_compressed=is_compressed))
+                sent_at = loop.time()
+                continue
+            try:
+                async with asyncio.timeout(patience):
+                    await session.wake.wait()
+            except TimeoutError:
+                if wanted.keep_alive:
+                    await stream.send(self._atlas.keep_alive[is_compressed])
+
+    def _set_online(self, node_id: int, *, is_online: bool) -> None:
+        if self._ledger.tailnet.set_online(node_id, is_online=is_online):
+            self._ledger.announce(Change(nodes=frozenset({node_id})))
+
+    async def _farewell(self, wanted: MapRequest, request: ChannelRequest) -> ChannelResponse:
+        """Tell a deleted node to log in again; anybody else learns nothing."""
+        async with self._ledger.database.reading() as connection:
+            machine_text = await deleted_node_machine_key(connection, wanted.node_key)
+        if machine_text != request.machine.to_text() or (wanted.omit_peers and not wanted.stream):
+            return _UNKNOWN_NODE
+        ended = self._ledger.now() - timedelta(hours=1)
+        node = WireNode(
+            id=1, key=wanted.node_key, key_expiry=ended, machine=request.machine, expired=True
+        )
+        message = dump_json(MapResponse(node=node, packet_filters={"base": ()}).to_json())
+        framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
+        return ChannelResponse(200, framed, "application/octet-stream")
+
+    async def _audit_log(self, request: ChannelRequest) -> ChannelResponse:
+        entry = _read_object(request.body)
+        wanted = _read(MapRequest, request.body)
+        node = self._ledger.tailnet.authentic_node(wanted.node_key, request.machine)
+        if node is None:
+            return _UNKNOWN_NODE
+        details = str(entry.get("Details", ""))[:1000]
+        async with self._ledger.transaction(f"node:{node.id}") as transaction:
+            action = str(entry.get("Action", ""))[:100]
+            await transaction.audit(f"client.{action}", f"node:{node.id}", details=details)
+        return _json({})
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _BadRequestError("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise _BadRequestError("the body is not a JSON object")
+    return value
+
+
+def _read(kind: type[M], body: bytes) -> M:
+    try:
+        return kind.from_json(_read_object(body))
+    except WireError as error:
+        raise _BadRequestError(str(error)) from None
+
+
+def _json(value: Any) -> ChannelResponse:
+    return ChannelResponse(200, dump_json(value))

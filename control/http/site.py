@@ -1,0 +1,94 @@
+"""Endpoints over plain HTTP that nodes, relays and browsers use (control reference 5.2)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from control.keys import KeyTextError, NodePublic
+from control.wire import ServerKeys
+
+if TYPE_CHECKING:
+    from control.http.ts2021 import Ts2021
+    from control.keys import MachinePublic
+    from control.registry.ledger import Ledger
+
+__all__ = ["Site"]
+
+_FIRST_NOISE_VERSION = 39
+_MAX_VERIFY_BYTES = 4096
+
+
+class Site:
+    """The public listener, apart from the REST API."""
+
+    def __init__(self, *, ledger: Ledger, ts2021: Ts2021, control: MachinePublic) -> None:
+        self._ledger = ledger
+        self._ts2021 = ts2021
+        self._control = control
+
+    def add_routes(self, app: web.Application) -> None:
+        """Put every endpoint in place."""
+        app.add_routes(
+            [
+                web.get("/key", self._key),
+                web.post("/ts2021", self._ts2021.upgrade),
+                web.get("/health", self._health),
+                web.get("/robots.txt", self._robots),
+                web.post("/verify", self._verify),
+                web.get("/generate_204", self._generate_204),
+            ]
+        )
+
+    async def _key(self, request: web.Request) -> web.Response:
+        version = request.query.get("v", "")
+        if not (version.isascii() and version.isdigit() and len(version) < 6):
+            return web.Response(status=400, text="missing or bad version: GET /key?v=NUMBER")
+        if int(version) < _FIRST_NOISE_VERSION:
+            return web.Response()
+        return web.json_response(ServerKeys(public_key=self._control).to_json())
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        try:
+            async with self._ledger.database.reading() as connection:
+                await connection.execute(sa.select(1))
+        except (sa.exc.SQLAlchemyError, OSError):
+            return _health_response(500, "fail")
+        return _health_response(200, "pass")
+
+    async def _robots(self, _request: web.Request) -> web.Response:
+        return web.Response(text="User-agent: *\nDisallow: /\n")
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        """Tell a relay whether a node may use it; anything in doubt may not."""
+        body = await request.content.read(_MAX_VERIFY_BYTES + 1)
+        return web.json_response({"Allow": len(body) <= _MAX_VERIFY_BYTES and self._admits(body)})
+
+    def _admits(self, body: bytes) -> bool:
+        try:
+            asked = json.loads(body)
+            key = NodePublic.from_text(asked["NodePublic"])
+        except (ValueError, KeyError, TypeError, AttributeError, KeyTextError, RecursionError):
+            return False
+        node = self._ledger.tailnet.node_by_key(key)
+        return node is not None and node.is_authorized and not node.is_expired(self._ledger.now())
+
+    async def _generate_204(self, request: web.Request) -> web.Response:
+        challenge = request.headers.get("X-Tailscale-Challenge", "")
+        allowed = challenge.isascii() and challenge.translate(_NO_PUNCTUATION).isalnum()
+        if 0 < len(challenge) <= 64 and allowed:
+            return web.Response(
+                status=204, headers={"X-Tailscale-Response": f"response {challenge}"}
+            )
+        return web.Response(status=204)
+
+
+_NO_PUNCTUATION = str.maketrans("", "", ".:_-")
+
+
+def _health_response(status: int, text: str) -> web.Response:
+    body = json.dumps({"status": text})
+    return web.Response(status=status, text=body, content_type="application/health+json")

@@ -1,0 +1,1 @@
+"""How nodes and people prove who they are."""

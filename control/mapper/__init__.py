@@ -1,0 +1,1 @@
+"""Netmaps: what each connected node is told, and told of changes only."""

@@ -1,0 +1,195 @@
+"""One state of policy and directory, compiled; what any node is told follows from it.
+
+A new state is made when something changes that rules, peers or routes depend on. Reports of
+endpoints and the like do not: they reach viewers without compiling anything.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.compile.network import CompiledNetwork
+from engine.compile.peers import primary_routes
+from engine.directory import Directory, DirectoryNode, DirectoryUser, Route, Settings
+from engine.netset.address import Address
+from engine.netset.ranges import AddressRange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from control.registry.tailnet import Tailnet
+    from control.store.records import NodeRecord, UserRecord
+    from control.wire import Prefix
+    from engine.rules import FilterRule
+    from policy.model.document import Policy
+
+__all__ = [
+    "NetworkView",
+    "PeerRoutes",
+    "directory_of",
+    "effective_routes",
+    "structure_of",
+    "structures",
+]
+
+EXIT_ROUTES = frozenset({ip_network("0.0.0.0/0"), ip_network("::/0")})
+
+Texts = tuple[str, ...]
+
+
+class PeerRoutes(NamedTuple):
+    """What one viewer sends to one peer."""
+
+    allowed_ips: Texts
+    primary_routes: Texts
+
+
+def effective_routes(node: NodeRecord) -> tuple[Prefix, ...]:
+    """Return the routes that are advertised and approved, as advertised.
+
+    Approving one of the two exit routes approves both.
+    """
+    approved = set(node.approved_routes)
+    if approved & EXIT_ROUTES:
+        approved |= EXIT_ROUTES
+    return tuple(dict.fromkeys(r for r in node.hostinfo.routable_ips if r in approved))
+
+
+def structure_of(node: NodeRecord, *, is_online: bool) -> tuple[Any, ...]:
+    """Return everything of a node that rules, peers and routes can depend on."""
+    routes = effective_routes(node)
+    return (
+        node.user_id,
+        node.tags,
+        node.ipv4,
+        node.ipv6,
+        node.given_name,
+        node.is_authorized,
+        node.hostinfo.os,
+        routes,
+        # Who is primary for a route depends on who is there.
+        is_online if routes else None,
+    )
+
+
+def directory_of(tailnet: Tailnet, *, name: str, domains: frozenset[str] | None) -> Directory:
+    """Return what the compiler needs to know; nodes that wait for approval are not in it."""
+    users = tailnet.users
+    logins = {user.id: user.login_name for user in users}
+    authorized = (node for node in tailnet.nodes if node.is_authorized)
+    nodes = tuple(
+        _directory_node(index, node, logins, is_online=tailnet.is_online(node.id))
+        for index, node in enumerate(authorized)
+    )
+    settings = Settings(name=name, domains=domains)
+    return Directory(tuple(map(_directory_user, users)), nodes, settings)
+
+
+def _directory_user(user: UserRecord) -> DirectoryUser:
+    return DirectoryUser(
+        id=str(user.id),
+        login=user.login_name,
+        display_name=user.display_name,
+        role=user.role.value,
+        groups=frozenset(f"group:{name.removeprefix('group:')}" for name in user.groups),
+    )
+
+
+def _directory_node(
+    index: int, node: NodeRecord, logins: dict[int, str], *, is_online: bool
+) -> DirectoryNode:
+    routes = effective_routes(node)
+    os = node.hostinfo.os
+    return DirectoryNode(
+        index=index,
+        id=str(node.id),
+        hostname=node.given_name,
+        ipv4=None if node.ipv4 is None else Address(4, int(node.ipv4)),
+        ipv6=None if node.ipv6 is None else Address(6, int(node.ipv6)),
+        user=None if node.user_id is None or node.tags else logins.get(node.user_id),
+        tags=node.tags,
+        routes=tuple(_route(route) for route in routes if route not in EXIT_ROUTES),
+        exit_routes=tuple(str(route) for route in routes if route in EXIT_ROUTES),
+        created=f"{node.created_at:%Y-%m-%dT%H:%M:%S.%f}000",
+        online=is_online,
+        attributes={"node:os": os.lower()} if os else {},
+    )
+
+
+def _route(prefix: Prefix) -> Route:
+    first, last = int(prefix.network_address), int(prefix.broadcast_address)
+    return Route(str(prefix), AddressRange(prefix.version, first, last))
+
+
+class NetworkView:
+    """Answers by node number. Work is done when first asked for, then kept."""
+
+    def __init__(self, policy: Policy, directory: Directory) -> None:
+        self._compiled = CompiledNetwork(policy, directory)
+        self._directory = directory
+        self._ids = tuple(int(node.id) for node in directory.nodes)
+        self._index = {node_id: index for index, node_id in enumerate(self._ids)}
+        self._primary = primary_routes(directory)
+
+    def prepare(self) -> None:
+        """Do the shared part of the work now; safe in another thread."""
+        _ = self._compiled.packet_filters, self._compiled.capabilities, self._compiled.ssh
+        if self._ids:
+            self._compiled.peers.peers(0)
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._index
+
+    @cached_property
+    def has_ssh(self) -> bool:
+        """Whether any node can have SSH rules."""
+        return bool(self._compiled.policy.ssh)
+
+    def packet_filter(self, node_id: int) -> tuple[FilterRule, ...]:
+        """Return the rules of a node; none for a node that is not in the directory."""
+        index = self._index.get(node_id)
+        return () if index is None else self._compiled.packet_filters[index]
+
+    def peers(self, node_id: int) -> dict[int, PeerRoutes]:
+        """Return a node's peers by number, ascending."""
+        index = self._index.get(node_id)
+        if index is None:
+            return {}
+        ids = self._ids
+        return {
+            ids[peer]: PeerRoutes(allowed_ips, routes)
+            for peer, allowed_ips, routes in self._compiled.peers.peers(index)
+        }
+
+    def own_routes(self, node_id: int) -> PeerRoutes:
+        """Return a node's own addresses and routes, and those it is primary for."""
+        index = self._index.get(node_id)
+        if index is None:
+            return PeerRoutes((), ())
+        return PeerRoutes(
+            self._compiled.peers.self_allowed_ips(index), self._primary.get(index, ())
+        )
+
+    def self_capabilities(self, node_id: int) -> dict[str, Any]:
+        """Return the capability map that a node has."""
+        index = self._index.get(node_id)
+        return {} if index is None else self._compiled.capabilities.self_map(index)
+
+    def peer_capabilities(self, node_id: int) -> dict[str, Any]:
+        """Return the capability map under which peers see a node."""
+        index = self._index.get(node_id)
+        return {} if index is None else self._compiled.capabilities.peer_map(index)
+
+    def ssh_rules(self, node_id: int) -> list[dict[str, Any]]:
+        """Return a node's SSH rules in the wire's JSON."""
+        index = self._index.get(node_id)
+        if index is None or not self.has_ssh:
+            return []
+        return [rule.to_wire() for rule in self._compiled.ssh_policy(index)]
+
+
+def structures(nodes: Iterable[NodeRecord], tailnet: Tailnet) -> dict[int, tuple[Any, ...]]:
+    """Return the structure of each node by number."""
+    return {node.id: structure_of(node, is_online=tailnet.is_online(node.id)) for node in nodes}

@@ -1,0 +1,178 @@
+"""What one connected node has been told, and what to tell it next.
+
+A session keeps no queue of changes. It holds what the node knows and marks what may have become
+old; the next message is worked out from the state as it is then. A slow node therefore costs no
+memory and never hears of states that are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from control.mapper.wire_node import Seen, patch_between
+from control.wire.filter import BASE_FILTER
+from control.wire.framing import dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from control.mapper.atlas import Atlas
+    from control.mapper.network import NetworkView, PeerRoutes
+    from control.store.records import UserRecord
+    from engine.rules import FilterRule
+
+__all__ = ["MapSession"]
+
+
+class MapSession:
+    """One map stream. `wake` is set when there may be something to tell."""
+
+    def __init__(self, atlas: Atlas, node_id: int, *, wants_peers: bool = True) -> None:
+        self.node_id = node_id
+        self.wake = asyncio.Event()
+        self.is_over = False
+        """The stream must end: the node is gone or has another stream."""
+        self._atlas = atlas
+        self._wants_peers = wants_peers
+        self._network: NetworkView | None = None
+        self._views: dict[int, PeerRoutes] = {}
+        self._told: dict[int, Seen] = {}
+        self._dirty: set[int] = set()
+        self._must_check_all = True
+        self._self_json = b""
+        self._filter: tuple[FilterRule, ...] | None = None
+        self._ssh_json = b""
+        self._dns_json = b""
+        self._derp_json = b""
+        self._profiles: dict[int, UserRecord | None] = {}
+
+    def mark(self, node_ids: Iterable[int]) -> None:
+        """Note that these nodes may be seen differently now."""
+        self._dirty.update(node_ids)
+        self.wake.set()
+
+    def mark_all(self) -> None:
+        """Note that anything may have changed."""
+        self._must_check_all = True
+        self.wake.set()
+
+    def end(self) -> None:
+        """End the stream."""
+        self.is_over = True
+        self.wake.set()
+
+    @property
+    def known_peers(self) -> Iterable[int]:
+        """Numbers of the nodes that this one has been told of."""
+        return self._told.keys()
+
+    def next_message(self, now: datetime) -> bytes | None:
+        """Return the JSON to send, or None where the node knows everything."""
+        self.wake.clear()
+        is_first = self._network is None
+        fields: dict[str, bytes] = {}
+        self._tell_self(fields)
+        check_all = self._must_check_all or self._network is not self._atlas.network
+        if check_all:
+            self._take_network()
+        if self._derp_json != self._atlas.derp_json:
+            fields["DERPMap"] = self._derp_json = self._atlas.derp_json
+        self._tell_peers(fields, is_first=is_first, check_all=check_all)
+        if check_all:
+            self._tell_rules(fields)
+            self._tell_dns(fields)
+        self._must_check_all = False
+        self._dirty.clear()
+        if is_first:
+            fields.update(self._atlas.first_fields(now))
+        if not fields:
+            return None
+        return b"{" + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in fields.items()) + b"}"
+
+    def _take_network(self) -> None:
+        self._network = self._atlas.network
+        may_see = self._wants_peers and self._atlas.may_see_peers(self.node_id)
+        self._views = self._network.peers(self.node_id) if may_see else {}
+
+    def _tell_self(self, fields: dict[str, bytes]) -> None:
+        if not (self._must_check_all or self.node_id in self._dirty) and (
+            self._network is self._atlas.network
+        ):
+            return
+        self_json = self._atlas.self_json(self.node_id)
+        if self_json != self._self_json:
+            fields["Node"] = self._self_json = self_json
+
+    def _tell_peers(self, fields: dict[str, bytes], *, is_first: bool, check_all: bool) -> None:
+        suspects = {*self._views, *self._told} if check_all else self._dirty
+        changed: list[bytes] = []
+        patches: list[Any] = []
+        owners: set[int | None] = set()
+        for node_id in sorted(suspects):
+            routes = self._views.get(node_id)
+            seen = None if routes is None else self._atlas.seen(node_id, routes)
+            told = self._told.get(node_id)
+            if seen is None or (told is not None and told.is_same(seen)):
+                continue
+            self._told[node_id] = seen
+            patch = None if told is None else patch_between(told, seen)
+            if patch is None:
+                changed.append(self._atlas.peer_json(seen))
+                owners.add(seen.record.user_id)
+                self._atlas.note_viewer(self, node_id)
+            elif len(patch_json := patch.to_json()) > 1:
+                patches.append(patch_json)
+        if changed or is_first:
+            fields["Peers" if is_first else "PeersChanged"] = b"[" + b",".join(changed) + b"]"
+        self._forget_gone(suspects, fields)
+        if patches:
+            fields["PeersChangedPatch"] = dump_json(patches)
+        self._tell_profiles(owners, fields)
+
+    def _forget_gone(self, suspects: set[int], fields: dict[str, bytes]) -> None:
+        gone = [
+            node_id
+            for node_id in sorted(suspects & self._told.keys())
+            if node_id not in self._views or not self._atlas.has(node_id)
+        ]
+        for node_id in gone:
+            del self._told[node_id]
+            self._atlas.drop_viewer(self, node_id)
+        if gone:
+            fields["PeersRemoved"] = dump_json(gone)
+
+    def _tell_rules(self, fields: dict[str, bytes]) -> None:
+        rules: tuple[FilterRule, ...] = ()
+        ssh_json = b'{"rules":[]}'
+        if self._network is not None and self._atlas.may_see_peers(self.node_id):
+            rules = self._network.packet_filter(self.node_id)
+            ssh_json = dump_json({"rules": self._network.ssh_rules(self.node_id)})
+        if rules != self._filter:
+            self._filter = rules
+            fields["PacketFilters"] = dump_json({BASE_FILTER: [rule.to_wire() for rule in rules]})
+        if ssh_json != self._ssh_json:
+            fields["SSHPolicy"] = self._ssh_json = ssh_json
+
+    def _tell_dns(self, fields: dict[str, bytes]) -> None:
+        dns_json = self._atlas.dns_json
+        if dns_json != self._dns_json:
+            fields["DNSConfig"] = self._dns_json = dns_json
+
+    def _tell_profiles(self, owners: set[int | None], fields: dict[str, bytes]) -> None:
+        """Send the owners of what became visible, each once; others stay unknown to the node."""
+        own = self._atlas.record(self.node_id)
+        if own is not None:
+            owners.add(own.user_id)
+        if self._must_check_all:
+            owners |= {None if user_id == 0 else user_id for user_id in self._profiles}
+        news = []
+        for user_id in sorted(owners, key=lambda number: number or 0):
+            user = self._atlas.user(user_id)
+            key = user_id or 0
+            if key not in self._profiles or self._profiles[key] is not user:
+                self._profiles[key] = user
+                news.append(self._atlas.profile_json(user))
+        if news:
+            fields["UserProfiles"] = b"[" + b",".join(news) + b"]"

@@ -1,0 +1,1 @@
+"""The policy in force: checking, keeping, and what it lets owners do."""

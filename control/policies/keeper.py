@@ -1,0 +1,185 @@
+"""Keeps the policy in force: sets it, checks it, goes back, and looks at its tests again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from control.errors import InvalidRequestError, NotFoundError, StaleError
+from control.mapper.network import directory_of
+from control.policies.approval import approved_routes, may_tag
+from control.policies.in_force import (
+    Checked,
+    InForce,
+    PolicyRefusedError,
+    check_policy,
+    choose_stored,
+    problems_of_tests,
+)
+from control.store import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from control.registry.ledger import Ledger
+    from control.store.records import NodeRecord, PolicyVersion, UserRecord
+    from control.wire import Prefix
+    from policy.model.document import Policy
+
+__all__ = ["PolicyKeeper"]
+
+_TRIED_AT_START: Final = 20
+DEFAULT_ETAG: Final = '"ts-default"'
+_log = structlog.get_logger("control.policy")
+
+
+class PolicyKeeper:
+    """The one who may put a policy in force. `listen` hears of each that is."""
+
+    def __init__(
+        self, ledger: Ledger, in_force: InForce, *, domain: str, file: Path | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._in_force = in_force
+        self._domain = domain
+        self._file = file
+        self._turn = asyncio.Lock()
+        self._listeners: list[Callable[[Policy], None]] = []
+        self.failing_tests: tuple[str, ...] = ()
+        """What the policy's own tests find against the tailnet as it is now."""
+
+    @classmethod
+    async def start(cls, ledger: Ledger, *, domain: str, file: Path | None = None) -> PolicyKeeper:
+        """Choose what to serve, from the file or the newest good stored version."""
+        async with ledger.database.reading() as connection:
+            stored = choose_stored(await queries.policy_versions(connection, most=_TRIED_AT_START))
+        keeper = cls(ledger, stored, domain=domain, file=file)
+        if file is not None:
+            await keeper.reload_file(at_start=True)
+        if keeper.in_force.warning:
+            _log.error("policy in force is not the newest", reason=keeper.in_force.warning)
+        return keeper
+
+    @property
+    def in_force(self) -> InForce:
+        """The policy that nodes are told."""
+        return self._in_force
+
+    def listen(self, listener: Callable[[Policy], None]) -> None:
+        """Call `listener` with each policy that comes into force."""
+        self._listeners.append(listener)
+
+    async def check(self, text: str) -> Checked:
+        """Load a text and run its tests, and change nothing."""
+        directory = directory_of(self._ledger.tailnet, name=self._domain, domains=None)
+        return await asyncio.to_thread(check_policy, text, directory)
+
+    async def set(self, text: str, actor: str, *, if_match: str | None = None) -> InForce:
+        """Put a policy in force.
+
+        Raises PolicyRefusedError, StaleError where `if_match` names another one than the one in
+        force, or InvalidRequestError in file mode. The old policy stays in all these cases.
+        """
+        if self._file is not None:
+            raise InvalidRequestError(
+                f"the policy is kept in {self._file.name}: edit the file and send SIGHUP"
+            )
+        async with self._turn:
+            self._require_match(if_match)
+            checked = await self.check(text)
+            if checked.policy is None:
+                raise PolicyRefusedError(checked.problems)
+            async with self._ledger.transaction(actor) as transaction:
+                version = await transaction.add_policy(text)
+                await transaction.audit("policy.set", f"policy:{version}")
+            self._put(InForce(checked.policy, text, version))
+            return self._in_force
+
+    async def roll_back(self, version_id: int, actor: str) -> InForce:
+        """Put an earlier version in force again, as a new one; raises as `set` does."""
+        version = await self.version(version_id)
+        return await self.set(version.text, actor)
+
+    async def version(self, version_id: int) -> PolicyVersion:
+        """Return a stored version; raises NotFoundError."""
+        async with self._ledger.database.reading() as connection:
+            version = await queries.policy_version(connection, version_id)
+        if version is None:
+            raise NotFoundError(f"there is no policy version {version_id}")
+        return version
+
+    async def history(self, *, most: int = 100) -> list[PolicyVersion]:
+        """Return stored versions, newest first."""
+        async with self._ledger.database.reading() as connection:
+            return await queries.policy_versions(connection, most=most)
+
+    async def reload_stored(self) -> None:
+        """Follow another server that put a policy in force."""
+        newest = await self.history(most=_TRIED_AT_START)
+        self._put(choose_stored(newest))
+
+    async def reload_file(self, *, at_start: bool = False) -> None:
+        """Read the policy file again; one that fails leaves the policy in force as it is.
+
+        At the start there is none to leave: everything is denied until the file is put right.
+        """
+        if self._file is None:
+            return
+        try:
+            text = await asyncio.to_thread(self._file.read_text, "utf-8", "surrogateescape")
+            problems: tuple[str, ...] = ()
+        except OSError as error:
+            text, problems = "", (f"{self._file}: {error.strerror}",)
+        if not problems:
+            checked = (
+                check_policy(text, None, name=str(self._file))
+                if at_start
+                else (await self.check(text))
+            )
+            problems = checked.problems
+            if checked.policy is not None:
+                self._put(InForce(checked.policy, text, 0))
+                return
+        if at_start:
+            denied = choose_stored([])
+            policy = check_policy('{"acls": []}', None).policy or denied.policy
+            reason = "the policy file does not load, so everything is denied: "
+            self._put(InForce(policy, text, 0, reason + "; ".join(problems[:3])))
+            return
+        _log.error("policy file refused; the old policy stays", problems=problems[:10])
+
+    async def look_again(self) -> None:
+        """Run the tests of the policy in force against the tailnet as it is now."""
+        policy = self._in_force.policy
+        if not (policy.tests or policy.ssh_tests):
+            self.failing_tests = ()
+            return
+        directory = directory_of(self._ledger.tailnet, name=self._domain, domains=None)
+        failing = tuple(await asyncio.to_thread(problems_of_tests, policy, directory))
+        if failing and failing != self.failing_tests:
+            _log.warning("tests of the policy in force fail now", problems=failing[:10])
+        self.failing_tests = failing
+
+    def may_tag(self, user: UserRecord, tag: str) -> bool:
+        """Return whether a user may put a tag on a node."""
+        return may_tag(self._in_force.policy, user, tag)
+
+    def approved_routes(self, node: NodeRecord) -> tuple[Prefix, ...]:
+        """Return the routes of a node that the policy approves by itself."""
+        user = None if node.user_id is None else self._ledger.tailnet.user(node.user_id)
+        return approved_routes(self._in_force.policy, node, user)
+
+    def _require_match(self, if_match: str | None) -> None:
+        if if_match is None or if_match == self._in_force.etag:
+            return
+        if if_match == DEFAULT_ETAG and self._in_force.version == 0:
+            return
+        raise StaleError("the policy was changed meanwhile; fetch it and apply the change again")
+
+    def _put(self, in_force: InForce) -> None:
+        self._in_force = in_force
+        for listener in self._listeners:
+            listener(in_force.policy)

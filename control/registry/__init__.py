@@ -1,0 +1,1 @@
+"""The tailnet in memory: who is in it, under which names and addresses."""

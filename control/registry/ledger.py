@@ -1,0 +1,183 @@
+"""The one way to change the tailnet: durable first, then in memory, then told to who listens.
+
+A transaction stages what it writes. Once the database has it, the records in memory follow in one
+step, without anything else running in between, and listeners hear which members changed. Other
+servers on the same PostgreSQL hear it through NOTIFY, which is part of the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from control.store import queries
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from control.registry.tailnet import Tailnet
+    from control.store.database import Database
+    from control.store.records import NodeRecord, UserRecord
+
+__all__ = ["CHANNEL", "Change", "Ledger", "Transaction"]
+
+CHANNEL: Final = "postern_control"
+"""PostgreSQL channel on which servers tell one another of changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is new since listeners last heard."""
+
+    nodes: frozenset[int] = frozenset()
+    """Nodes that were added, changed or removed."""
+    users: frozenset[int] = frozenset()
+    is_policy: bool = False
+    """Another policy is in force."""
+    is_presence: bool = False
+    """Only who is connected changed."""
+
+    def to_payload(self, origin: str) -> str:
+        """Return the text for other servers."""
+        return json.dumps(
+            {
+                "origin": origin,
+                "nodes": sorted(self.nodes),
+                "users": sorted(self.users),
+                "policy": self.is_policy,
+            }
+        )
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What is being written; `connection` serves statements that stage nothing."""
+
+    connection: AsyncConnection
+    actor: str
+    now: datetime
+    _nodes: list[NodeRecord] = field(default_factory=list)
+    _users: list[UserRecord] = field(default_factory=list)
+    _dropped_nodes: list[int] = field(default_factory=list)
+    _dropped_users: list[int] = field(default_factory=list)
+    _is_policy: bool = False
+
+    async def add_node(self, node: NodeRecord) -> NodeRecord:
+        """Insert a node and return it with its number."""
+        added = await queries.add_node(self.connection, node)
+        self._nodes.append(added)
+        return added
+
+    async def save_node(self, node: NodeRecord) -> None:
+        """Write every column of a node."""
+        await queries.save_node(self.connection, node)
+        self._nodes.append(node)
+
+    async def save_reports(self, nodes: Iterable[NodeRecord]) -> None:
+        """Write what nodes reported; memory has it already, so nothing is staged."""
+        await queries.save_nodes(self.connection, nodes)
+
+    async def delete_node(self, node: NodeRecord) -> None:
+        """Delete a node."""
+        await queries.delete_node(self.connection, node, self.now)
+        self._dropped_nodes.append(node.id)
+
+    async def add_user(self, user: UserRecord) -> UserRecord:
+        """Insert a user and return it with its number."""
+        added = await queries.add_user(self.connection, user)
+        self._users.append(added)
+        return added
+
+    async def save_user(self, user: UserRecord) -> None:
+        """Write every column of a user."""
+        await queries.save_user(self.connection, user)
+        self._users.append(user)
+
+    async def delete_user(self, user_id: int) -> None:
+        """Delete a user."""
+        await queries.delete_user(self.connection, user_id)
+        self._dropped_users.append(user_id)
+
+    async def add_policy(self, text: str) -> int:
+        """Insert a version of the policy and return its number."""
+        version = await queries.add_policy_version(self.connection, text, self.actor, self.now)
+        self._is_policy = True
+        return version.id
+
+    async def audit(self, action: str, target: str, **details: Any) -> None:
+        """Note what is being done."""
+        await queries.add_audit_entry(
+            self.connection,
+            at=self.now,
+            actor=self.actor,
+            action=action,
+            target=target,
+            details=details,
+        )
+
+    def staged(self) -> Change:
+        """Return what listeners will hear."""
+        return Change(
+            nodes=frozenset({*(node.id for node in self._nodes), *self._dropped_nodes}),
+            users=frozenset({*(user.id for user in self._users), *self._dropped_users}),
+            is_policy=self._is_policy,
+        )
+
+    def apply(self, tailnet: Tailnet) -> None:
+        """Bring memory up to what the database now holds."""
+        for user in self._users:
+            tailnet.put_user(user)
+        for node in self._nodes:
+            tailnet.put_node(node)
+        for node_id in self._dropped_nodes:
+            tailnet.drop_node(node_id)
+        for user_id in self._dropped_users:
+            tailnet.drop_user(user_id)
+
+
+class Ledger:
+    """Writes the tailnet and tells listeners."""
+
+    def __init__(
+        self, database: Database, tailnet: Tailnet, clock: Callable[[], datetime], origin: str
+    ) -> None:
+        self.database = database
+        self.tailnet = tailnet
+        self._clock = clock
+        self._origin = origin
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def now(self) -> datetime:
+        """Return the wall clock's time, in UTC."""
+        return self._clock()
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Call `listener` after every change, on the event loop; it must not raise."""
+        self._listeners.append(listener)
+
+    def announce(self, change: Change) -> None:
+        """Tell listeners of a change that memory holds already."""
+        for listener in self._listeners:
+            listener(change)
+
+    @asynccontextmanager
+    async def transaction(self, actor: str) -> AsyncIterator[Transaction]:
+        """Give a transaction; what it staged takes effect when the block ends without raising."""
+        async with self.database.writing() as connection:
+            transaction = Transaction(connection, actor, self._clock())
+            yield transaction
+            change = transaction.staged()
+            if not self.database.is_sqlite and change != Change():
+                await connection.execute(
+                    sa.select(sa.func.pg_notify(CHANNEL, change.to_payload(self._origin)))
+                )
+        transaction.apply(self.tailnet)
+        if change != Change():
+            self.announce(change)

@@ -1,0 +1,113 @@
+"""What happens by itself: nodes go offline, expire or are given up, and reports reach the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from control.registry.ledger import Change
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from control.identity.registrar import Registrar
+    from control.policies.keeper import PolicyKeeper
+    from control.registry.ledger import Ledger
+    from control.registry.presence import Presence
+    from control.registry.reports import Reports
+
+__all__ = ["Upkeep"]
+
+_TICK_S: Final = 1.0
+_WRITE_EVERY_TICKS: Final = 5
+_log = structlog.get_logger("control.upkeep")
+
+
+class Upkeep:
+    """One loop, once a second. Its parts can be called alone."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        registrar: Registrar,
+        presence: Presence,
+        reports: Reports,
+        keeper: PolicyKeeper,
+    ) -> None:
+        self._ledger = ledger
+        self._registrar = registrar
+        self._presence = presence
+        self._reports = reports
+        self._keeper = keeper
+        self._looked_at = ledger.now()
+        self._is_changed = False
+        ledger.listen(self._note)
+
+    def _note(self, change: Change) -> None:
+        self._is_changed = True
+        for node_id in change.nodes:
+            if self._ledger.tailnet.node(node_id) is None:
+                self._presence.forget(node_id)
+
+    async def run(self) -> None:
+        """Tick until cancelled. A database that fails now may work at the next tick."""
+        loop = asyncio.get_running_loop()
+        for node in self._ledger.tailnet.nodes:
+            if node.is_ephemeral:
+                self._presence.expect(node.id, loop.time())
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            ticks += 1
+            try:
+                await self.tick(loop.time())
+                if ticks % _WRITE_EVERY_TICKS == 0:
+                    await self.write_reports()
+            except Exception:  # noqa: BLE001  the loop must outlive a database that is away
+                _log.exception("upkeep failed; trying again")
+
+    async def tick(self, now: float) -> None:
+        """Do what is due."""
+        due = self._presence.due(now)
+        for node_id in due.offline:
+            self._went_offline(node_id)
+        for node_id in due.abandoned:
+            await self._give_up(node_id)
+        self.tell_expiries()
+        if self._is_changed:
+            self._is_changed = False
+            await self._keeper.look_again()
+
+    def tell_expiries(self) -> None:
+        """Tell everybody concerned of node keys whose life ended since the last look."""
+        before, self._looked_at = self._looked_at, self._ledger.now()
+        ended = frozenset(
+            node.id
+            for node in self._ledger.tailnet.nodes
+            if node.expires_at is not None and before < node.expires_at <= self._looked_at
+        )
+        if ended:
+            self._ledger.announce(Change(nodes=ended, is_presence=True))
+
+    async def write_reports(self) -> None:
+        """Write what nodes reported since the last time."""
+        await self._reports.write()
+
+    def _went_offline(self, node_id: int) -> None:
+        node = self._ledger.tailnet.node(node_id)
+        if node is None or not self._ledger.tailnet.set_online(node_id, is_online=False):
+            return
+        now: datetime = self._ledger.now()
+        self._reports.put(replace(node, last_seen=now))
+
+    async def _give_up(self, node_id: int) -> None:
+        node = self._ledger.tailnet.node(node_id)
+        if node is None or self._presence.is_connected(node_id):
+            return
+        async with self._ledger.transaction("upkeep") as transaction:
+            await transaction.delete_node(node)
+            await transaction.audit("node.delete", f"node:{node_id}", reason="ephemeral")
+        self._registrar.release(node)
