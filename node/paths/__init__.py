@@ -1,0 +1,1 @@
+"""Choosing how to reach each peer: candidates, path machine, netcheck, port mappings, relays."""

@@ -1,0 +1,410 @@
+"""How to reach one peer: a machine driven by disco messages, traffic and a timer.
+
+             pong from a candidate             silence, or an unanswered question
+    RELAYED ──────────────────────► DIRECT ───────────────────────────────────► DOUBTED
+       ▲                              ▲ pong, or WireGuard heard from there        │
+       │                              └────────────────────────────────────────────┤
+       └────────────────── unanswered for good, or our network changed ────────────┘
+
+RELAYED and DOUBTED packets go by the relay, DOUBTED ones to the best address as well: duplicates
+are WireGuard's to drop, so nothing is lost while we find out. Everything is decided when there is
+something to send; only heartbeats and expiring questions need the timer. Source: relay reference
+3.3 to 3.7; `node.paths.timing` says where the constants differ.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from node.disco.messages import TRANSACTION_BYTES, CallMeMaybe, Ping, Pong
+from node.paths.candidates import Candidate, CandidateSet, Origin
+from node.paths.score import Quality, is_better
+from node.paths.timing import (
+    CALL_ME_MAYBE_LEAST_S,
+    CALL_ME_MAYBE_RETRY_S,
+    GOOD_ENOUGH_NS,
+    HEARTBEAT_S,
+    PING_INTERVAL_S,
+    PING_TIMEOUT_S,
+    PROBE_LATENCIES,
+    PROBE_LEAST_S,
+    SESSION_ACTIVE_S,
+    SILENCE_S,
+    TRUST_S,
+    UPGRADE_S,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from control.keys import Entropy
+    from node.transport.endpoint import Endpoint
+
+__all__ = [
+    "CallMeMaybeWanted",
+    "Outgoing",
+    "PathChanged",
+    "PathEvent",
+    "PathKind",
+    "PeerPath",
+    "PeerSeenAt",
+    "PingAnswered",
+    "Purpose",
+    "Route",
+]
+
+
+class PathKind(Enum):
+    """How packets for the peer travel now."""
+
+    RELAYED = "relayed"
+    DIRECT = "direct"
+    DOUBTED = "doubted"
+
+
+class Purpose(Enum):
+    """Why a ping was sent."""
+
+    DISCOVERY = "discovery"
+    HEARTBEAT = "heartbeat"
+    LIVENESS = "liveness"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a batch of packets goes: to an address, by the relay, or both."""
+
+    endpoint: Endpoint | None
+    by_relay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A disco message to seal and send; without an endpoint it goes by the peer's relay."""
+
+    message: Ping | Pong | CallMeMaybe
+    endpoint: Endpoint | None
+    relay_region: int = 0
+    """For an answer by relay: the region the question came through; 0 means the peer's home."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """For the log and for `status`."""
+
+    kind: PathKind
+    endpoint: Endpoint | None
+    latency_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeenAt:
+    """The peer proved to send from there: WireGuard packets from that address are its own."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class CallMeMaybeWanted:
+    """The peer should be told our endpoints; fresh ones, so STUN may have to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingAnswered:
+    """A ping that a user asked for came back."""
+
+    endpoint: Endpoint | None
+    """None when it came back by relay."""
+    latency_ns: int
+
+
+PathEvent = PathChanged | PeerSeenAt | CallMeMaybeWanted | PingAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A ping that waits for its pong."""
+
+    endpoint: Endpoint | None
+    sent_at: float
+    purpose: Purpose
+
+
+class PeerPath:
+    """Chooses how to reach one peer.
+
+    INVARIANT: only an address that answered our own ping carries packets without the relay
+    carrying them too.
+    """
+
+    def __init__(
+        self,
+        own_node_key: bytes,
+        entropy: Entropy,
+        is_allowed: Callable[[Endpoint], bool] = lambda _endpoint: True,
+    ) -> None:
+        self._own_node_key = own_node_key
+        self._entropy = entropy
+        self._candidates = CandidateSet(is_allowed)
+        self._questions: dict[bytes, _Question] = {}
+        self._best: Quality | None = None
+        self._trusted_until = 0.0
+        self._doubted = False
+        self._sent_at: float | None = None
+        self._proved_at = 0.0
+        self._unheard_since: float | None = None
+        self._full_round_at: float | None = None
+        self._called_at: float | None = None
+        self._called_us_at: float | None = None
+        self._heartbeat_at: float | None = None
+        self._seen_pings: deque[tuple[bytes, Endpoint]] = deque(maxlen=64)
+        self._shown: tuple[PathKind, Endpoint | None] = (PathKind.RELAYED, None)
+        self._out: list[Outgoing] = []
+        self._events: deque[PathEvent] = deque()
+
+    # What is asked from outside.
+
+    @property
+    def best(self) -> Quality | None:
+        """The best address that answered, trusted or not."""
+        return self._best
+
+    def kind(self, now: float) -> PathKind:
+        """Return how packets travel now."""
+        if self._best is None:
+            return PathKind.RELAYED
+        return PathKind.DIRECT if self._is_trusted(now) else PathKind.DOUBTED
+
+    def candidates(self) -> list[Endpoint]:
+        """Return the addresses under consideration."""
+        return [candidate.endpoint for candidate in self._candidates]
+
+    def next_event(self) -> PathEvent | None:
+        """Return what happened next, None when nothing did."""
+        return self._events.popleft() if self._events else None
+
+    def transmit(self) -> list[Outgoing]:
+        """Return the messages to send now, in order."""
+        out, self._out = self._out, []
+        return out
+
+    def deadline(self) -> float | None:
+        """Return when `on_deadline` has something to do."""
+        due = [q.sent_at + PING_TIMEOUT_S for q in self._questions.values()]
+        if self._heartbeat_at is not None:
+            due.append(self._heartbeat_at)
+        return min(due, default=None)
+
+    # What comes in.
+
+    def set_candidates(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        """Take the peer's endpoints from the netmap."""
+        self._candidates.replace(endpoints, Origin.NETMAP, now)
+        self._drop_best_unless_candidate(now)
+
+    def route(self, now: float) -> Route:
+        """Say where user packets go now, and start whatever finds or keeps a path."""
+        self._sent_at = now
+        if self._unheard_since is None:
+            self._unheard_since = now
+        if self._heartbeat_at is None:
+            self._heartbeat_at = now + HEARTBEAT_S
+        if self._best is not None:
+            self._check_liveness(self._best, now)
+        trusted = self._is_trusted(now)
+        if not trusted:
+            self._discover(now)
+        self._show(now)
+        endpoint = self._best.endpoint if self._best else None
+        return Route(endpoint, by_relay=not trusted)
+
+    def note_heard(self, endpoint: Endpoint | None, now: float) -> None:
+        """Note an authenticated WireGuard packet from an address, or by relay (None)."""
+        if self._best is not None and endpoint == self._best.endpoint:
+            self._note_proof(now)
+            self._show(now)
+
+    def receive_ping(self, ping: Ping, source: Endpoint, now: float) -> None:
+        """Answer a ping that came by UDP, and remember where it came from."""
+        if (ping.transaction, source) in self._seen_pings:
+            return
+        self._seen_pings.append((ping.transaction, source))
+        self._out.append(Outgoing(Pong(ping.transaction, source), source))
+        is_new = source not in self._candidates
+        keep = self._best.endpoint if self._best else None
+        candidate = self._candidates.add(source, Origin.REFLEXIVE, now, keep)
+        if candidate is None:
+            return
+        self._events.append(PeerSeenAt(source))
+        # The one way through a NAT that maps by destination: use what the peer made at once.
+        if is_new and not self._is_trusted(now):
+            self._ping(candidate, Purpose.DISCOVERY, now)
+
+    def receive_ping_by_relay(self, ping: Ping, region: int, relay: Endpoint) -> None:
+        """Answer a ping that came by relay; `relay` is the pseudo address of the region."""
+        self._out.append(Outgoing(Pong(ping.transaction, relay), None, region))
+
+    def receive_pong(self, pong: Pong, source: Endpoint | None, now: float) -> None:
+        """Take the answer to one of our questions; without `source` it came by relay."""
+        question = self._questions.pop(pong.transaction, None)
+        if question is None:
+            return
+        latency_ns = max(0, round((now - question.sent_at) * 1e9))
+        if question.purpose is Purpose.USER:
+            self._events.append(PingAnswered(source and question.endpoint, latency_ns))
+        if source is None or question.endpoint is None:
+            return
+        self._events.append(PeerSeenAt(source))
+        # The address we pinged counts, not where the answer came from: a NAT may rewrite it.
+        if question.endpoint in self._candidates:
+            self._consider(Quality(question.endpoint, latency_ns), now)
+
+    def receive_call_me_maybe(self, message: CallMeMaybe, now: float) -> None:
+        """Ping everything the peer asks to be pinged at; answering in kind would never end."""
+        if self._called_us_at is not None and now - self._called_us_at < CALL_ME_MAYBE_LEAST_S:
+            return
+        self._called_us_at = now
+        wanted = [e for e in message.endpoints if not (e.ip.version == 6 and e.ip.is_link_local)]
+        self._candidates.replace(wanted, Origin.CALL_ME_MAYBE, now)
+        self._drop_best_unless_candidate(now)
+        for candidate in self._candidates:
+            if Origin.CALL_ME_MAYBE in candidate.origins:
+                self._ping(candidate, Purpose.DISCOVERY, now)
+
+    def ping_now(self, now: float) -> None:
+        """Ping for a user: every candidate, and the relay as well."""
+        for candidate in self._candidates:
+            self._ping(candidate, Purpose.USER, now)
+        self._ask(None, Purpose.USER, now)
+        self._want_call(now)
+
+    def note_unreachable(self, endpoint: Endpoint, now: float) -> None:
+        """Note that the kernel knows no way to an address."""
+        if self._best is not None and self._best.endpoint == endpoint:
+            self._best = None
+            self._show(now)
+
+    def reset(self, now: float) -> None:
+        """Forget what was proven: our own network changed under us."""
+        self._best = None
+        self._trusted_until = 0.0
+        self._doubted = False
+        self._questions.clear()
+        self._full_round_at = self._called_at = None
+        self._candidates.forget_tries()
+        self._show(now)
+
+    def on_deadline(self, now: float) -> None:
+        """Expire questions and send a heartbeat, as far as due."""
+        for transaction, question in list(self._questions.items()):
+            if now - question.sent_at >= PING_TIMEOUT_S:
+                del self._questions[transaction]
+                self._note_unanswered(question, now)
+        if self._heartbeat_at is not None and now >= self._heartbeat_at:
+            self._beat(now)
+        self._show(now)
+
+    # How it is decided.
+
+    def _is_trusted(self, now: float) -> bool:
+        return self._best is not None and not self._doubted and now <= self._trusted_until
+
+    def _check_liveness(self, best: Quality, now: float) -> None:
+        """Ask after a second of sending into silence; doubt a path that does not answer."""
+        asked_at = [
+            q.sent_at
+            for q in self._questions.values()
+            if q.endpoint == best.endpoint and q.sent_at >= self._proved_at
+        ]
+        patience = max(PROBE_LEAST_S, PROBE_LATENCIES * best.latency_ns / 1e9)
+        if asked_at and now - min(asked_at) >= patience:
+            self._doubted = True
+        since = self._unheard_since
+        if since is not None and now - since >= SILENCE_S and not self._asked_within(best, now):
+            self._ask(best.endpoint, Purpose.LIVENESS, now)
+
+    def _asked_within(self, best: Quality, now: float) -> bool:
+        return any(
+            q.endpoint == best.endpoint and now - q.sent_at < SILENCE_S
+            for q in self._questions.values()
+        )
+
+    def _consider(self, quality: Quality, now: float) -> None:
+        best = self._best
+        is_same = best is not None and best.endpoint == quality.endpoint
+        if not is_same and self._is_trusted(now) and not is_better(quality, best):
+            return
+        self._best = quality
+        self._note_proof(now)
+        self._trusted_until = now + TRUST_S
+        self._show(now)
+
+    def _note_proof(self, now: float) -> None:
+        # What was asked before and stayed unanswered is a lost packet, not a lost path.
+        self._proved_at = now
+        self._doubted = False
+        self._unheard_since = None
+
+    def _discover(self, now: float) -> None:
+        sent = False
+        for candidate in self._candidates:
+            if candidate.is_due(now, PING_INTERVAL_S):
+                self._ping(candidate, Purpose.DISCOVERY, now)
+                sent = True
+        self._full_round_at = now if sent else self._full_round_at
+        # With nothing to ping it is all the more the peer that has to find us.
+        if sent or not len(self._candidates):
+            self._want_call(now)
+
+    def _want_call(self, now: float) -> None:
+        if self._called_at is None or now - self._called_at >= CALL_ME_MAYBE_RETRY_S:
+            self._called_at = now
+            self._events.append(CallMeMaybeWanted())
+
+    def _beat(self, now: float) -> None:
+        if self._sent_at is None or now - self._sent_at > SESSION_ACTIVE_S:
+            self._heartbeat_at = None
+            return
+        self._heartbeat_at = now + HEARTBEAT_S
+        if self._best is not None:
+            self._ask(self._best.endpoint, Purpose.HEARTBEAT, now)
+        if self._wants_full_round(now):
+            self._discover(now)
+
+    def _wants_full_round(self, now: float) -> bool:
+        if self._best is None or self._full_round_at is None or not self._is_trusted(now):
+            return True
+        is_slow = self._best.latency_ns > GOOD_ENOUGH_NS
+        return is_slow and now - self._full_round_at >= UPGRADE_S
+
+    def _note_unanswered(self, question: _Question, now: float) -> None:
+        best = self._best
+        if best and question.endpoint == best.endpoint and not self._is_trusted(now):
+            self._best = None
+
+    def _drop_best_unless_candidate(self, now: float) -> None:
+        if self._best is not None and self._best.endpoint not in self._candidates:
+            self._best = None
+            self._show(now)
+
+    def _ping(self, candidate: Candidate, purpose: Purpose, now: float) -> None:
+        candidate.pinged_at = now
+        self._ask(candidate.endpoint, purpose, now)
+
+    def _ask(self, endpoint: Endpoint | None, purpose: Purpose, now: float) -> None:
+        transaction = self._entropy(TRANSACTION_BYTES)
+        self._questions[transaction] = _Question(endpoint, now, purpose)
+        self._out.append(Outgoing(Ping(transaction, self._own_node_key), endpoint))
+
+    def _show(self, now: float) -> None:
+        """Report the path if it is not the one last reported."""
+        kind = self.kind(now)
+        endpoint = self._best.endpoint if self._best else None
+        if (kind, endpoint) != self._shown:
+            self._shown = (kind, endpoint)
+            latency_ns = self._best.latency_ns if self._best else 0
+            self._events.append(PathChanged(kind, endpoint, latency_ns))
