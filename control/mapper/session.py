@@ -70,7 +70,8 @@ class MapSession:
 
     def next_message(self, now: datetime) -> bytes | None:
         """Return the JSON to send, or None where the node knows everything."""
-        self.wake.clear()
+        if not self.is_over:
+            self.wake.clear()
         is_first = self._network is None
         fields: dict[str, bytes] = {}
         self._tell_self(fields)

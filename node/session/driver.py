@@ -277,7 +277,7 @@ class ControlClient(asyncio.Protocol):
     async def register(self, request: RegisterRequest) -> RegisterResponse:
         """Send one register request. One that follows up may take minutes."""
         timeout_s = 3600.0 if request.followup else _ANSWER_S
-        body = await self._fetch("/machine/register", request.to_json(), timeout_s)
+        body = await self.fetch("/machine/register", request.to_json(), timeout_s)
         try:
             return RegisterResponse.from_json(json.loads(body))
         except ValueError as error:
@@ -289,7 +289,7 @@ class ControlClient(asyncio.Protocol):
 
     async def report(self, request: MapRequest) -> None:
         """Tell the server of endpoints, the disco key and the host, and ask for nothing."""
-        await self._fetch("/machine/map", request.to_json(), _ANSWER_S)
+        await self.fetch("/machine/map", request.to_json(), _ANSWER_S)
 
     async def poll(self, request: MapRequest) -> AsyncIterator[MapResponse]:
         """Yield the messages of a map stream, keepalives left out, until the server ends it.
@@ -310,7 +310,8 @@ class ControlClient(asyncio.Protocol):
         finally:
             self._forget(stream)
 
-    async def _fetch(self, path: str, value: object, timeout_s: float) -> bytes:
+    async def fetch(self, path: str, value: object, timeout_s: float = _ANSWER_S) -> bytes:
+        """Send one request and return its body; raises ControlLostError or ControlRefusedError."""
         stream, response = self._send(path, value)
         try:
             await self._require_success(response, timeout_s)
