@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from policy.model.grammar import UnexpectedInput, parse_term
+from policy.model.grammar import UnexpectedTextError, parse_term
 
 if TYPE_CHECKING:
-    from lark import Token, Tree
+    from policy.model.grammar import PortsSpec
 
 __all__ = [
     "ANY",
@@ -70,7 +70,7 @@ class IpSpec(NamedTuple):
     ports: Ports
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def parse_ports(text: str) -> tuple[Ports, ...]:
     """Parse the port side of an acl destination: `*`, or a comma list of `N` and `N-M`.
 
@@ -79,15 +79,15 @@ def parse_ports(text: str) -> tuple[Ports, ...]:
     if not text:
         raise PolicyValueError('invalid port list: ""')
     try:
-        tree = parse_term("ports", text)
-    except UnexpectedInput:
+        specs = parse_term("ports", text)
+    except UnexpectedTextError:
         for part in text.split(","):
             _refuse_range(part)
         raise PolicyValueError(f'invalid port list: "{text}"') from None
-    return tuple(_ports(item) for item in tree.children)
+    return tuple(_ports(spec) for spec in specs)
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def parse_grant_ip(text: str) -> IpSpec:
     """Parse an `ip` entry: `*`, `N`, `N-M`, or a protocol, a colon and one of these.
 
@@ -96,16 +96,15 @@ def parse_grant_ip(text: str) -> IpSpec:
     if not text:
         raise PolicyValueError("empty string")
     try:
-        tree = parse_term("grant_ip", text)
-    except UnexpectedInput:
+        protocol_text, spec = parse_term("grant_ip", text)
+    except UnexpectedTextError:
         protocol, colon, ports = text.rpartition(":")
         if colon:
             parse_protocol(protocol)
         _refuse_range(ports)
         raise PolicyValueError(f'port range "{ports}": invalid first integer') from None
-    *protocol_token, ports_item = tree.children
-    protocol_number = parse_protocol(str(protocol_token[0])) if protocol_token else None
-    return IpSpec(protocol_number, _ports(ports_item))
+    number = None if protocol_text is None else parse_protocol(protocol_text)
+    return IpSpec(number, _ports(spec))
 
 
 def parse_protocol(text: str) -> int | None:
@@ -125,13 +124,12 @@ def parse_protocol(text: str) -> int | None:
     raise PolicyValueError(f'proto name "{text}" not known; use protocol number 0-255')
 
 
-def _ports(item: Token | Tree[Token]) -> Ports:
-    if isinstance(item, str):
+def _ports(spec: PortsSpec) -> Ports:
+    if spec is None:
         return ANY
-    numbers = [str(token) for token in item.children]
-    text = "-".join(numbers)
-    first = _port(numbers[0], text, "first")
-    last = _port(numbers[-1], text, "last")
+    text = spec[0] if spec[0] == spec[1] else "-".join(spec)
+    first = _port(spec[0], text, "first")
+    last = _port(spec[1], text, "last")
     if first == 0:
         raise PolicyValueError(
             f"port range \"{text}\": first port must be >0, or use '*' for wildcard"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from lark import Tree
+from functools import lru_cache
 
 from policy.model.definitions import Assertion, Operator
-from policy.model.grammar import UnexpectedInput, parse_assertion
+from policy.model.grammar import UnexpectedTextError, parse_assertion
 from policy.model.ports import PolicyValueError
 
 __all__ = ["VERSION_ATTRIBUTES", "parse_posture_assertion"]
@@ -26,14 +24,13 @@ _BY_SHAPE = {
 }
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def parse_posture_assertion(text: str) -> Assertion:
     """Parse one assertion. Raises PolicyValueError."""
     try:
         tree = parse_assertion(text)
-    except UnexpectedInput as error:
-        at = min(max(getattr(error, "pos_in_stream", None) or 0, 0), len(text))
-        what = f'at "{text[at:]}"' if text[at:] else "at its end"
+    except UnexpectedTextError as error:
+        what = f'at "{text[error.at :]}"' if text[error.at :] else "at its end"
         raise PolicyValueError(f'"{text}": invalid assertion {what}') from None
     attribute, *rest = tree.children
     values: tuple[str | float | bool, ...] = ()
@@ -42,7 +39,7 @@ def parse_posture_assertion(text: str) -> Assertion:
         values = (_value(str(rest[1])),)
     else:
         operator = _BY_SHAPE[tree.data]
-        if rest and isinstance(rest[0], Tree):
+        if rest and not isinstance(rest[0], str):
             values = tuple(_value(str(item)) for item in rest[0].children)
     _check_ordering(text, str(attribute), operator, values)
     return Assertion(str(attribute), operator, values)
