@@ -1,0 +1,54 @@
+# `make demo` and `make test` do all their own set-up, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXAMPLE := examples/policies/01-engineering-and-ops
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports unit soak bench format clean
+
+help: ## Show what can be made.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Postern needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Check, test and explain a policy, offline.
+	$(BIN)/policy check $(EXAMPLE).hujson --inventory $(EXAMPLE).inventory.json
+	$(BIN)/policy test $(EXAMPLE).hujson --inventory $(EXAMPLE).inventory.json
+	$(BIN)/policy explain $(EXAMPLE).hujson --inventory $(EXAMPLE).inventory.json ann-laptop prod-web-1:443
+	@echo; echo "And what nobody allowed:"; echo
+	-$(BIN)/policy explain $(EXAMPLE).hujson --inventory $(EXAMPLE).inventory.json ann-laptop prod-web-1:22
+
+test: lint types imports unit ## Linters, types, import rules and every test that this machine can run.
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n auto -m "not soak"
+
+soak: $(STAMP) ## Bulk runs and soaks: minutes to hours.
+	$(BIN)/python -m pytest -m soak
+
+bench: $(STAMP) ## Benchmarks, side by side with what they are compared to.
+	$(BIN)/python -m bench.policy
+
+format: $(STAMP) ## Rewrite the sources in the project's format.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove everything that was built or installed here.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
