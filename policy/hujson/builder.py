@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from policy.hujson.problems import (
-    MAX_PROBLEMS,
-    ProblemKind,
-    ProblemLog,
-    SyntaxProblem,
-    invalid_character,
-)
-from policy.hujson.tree import Array, Broken, Member, Node, Object, String
+from policy.hujson.problems import MAX_PROBLEMS, ProblemKind, ProblemLog, SyntaxProblem
+from policy.hujson.refusal import report_misnamed
+from policy.hujson.tree import Array, Member, Node, Object, String
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from policy.hujson.grammar import Production
     from policy.hujson.lexer import Lexer, Mark
-
-
-class Misnamed:
-    """Stands where a name should and something else did; whatever is wrong has been reported."""
 
 
 class IncompleteMembers(list[Member]):
@@ -89,15 +80,9 @@ class Builder:
         members = parts[0]
         return members if type(members) is IncompleteMembers else IncompleteMembers(members)
 
-    def on_misnamed(self, parts: list[Node]) -> Misnamed:
-        """Refuse a value where a name should be, unless something in it was refused already."""
-        node = parts[0]
-        problems = self._log.problems
-        is_news = not (self._log.quiet or isinstance(node, Broken))
-        if is_news and not (problems and problems[-1].span.start >= node.start):
-            message = invalid_character(self._lexer.text[node.start], "at start of object name")
-            self._log.report(message, node.start, node.end)
-        return Misnamed()
+    def on_misnamed(self, parts: tuple[Node, Mark]) -> None:
+        """Refuse a value where a name should be."""
+        report_misnamed(self._log, self._lexer, parts[0])
 
     def on_empty_array(self, parts: list[Mark]) -> Array:
         """Build `[]`."""

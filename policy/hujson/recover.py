@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 from lark.exceptions import UnexpectedToken
 
-from policy.hujson.builder import Misnamed
 from policy.hujson.lexer import END, Bad, Lexeme, Lexer, Mark
-from policy.hujson.refusal import Awaiting, awaiting, report
+from policy.hujson.refusal import Awaiting, awaiting, report, report_misnamed
 from policy.hujson.tree import Broken, Node, String
 from policy.source import Span
 
@@ -124,11 +123,14 @@ class Recovery:
     def _repair(self, refused: Lexeme) -> None:
         instead_of = self._awaiting()
         top = self._state.value_stack[-1] if self._state.value_stack else None
-        is_news = not (self._log.quiet or self._log.gave_up or isinstance(top, Misnamed))
+        is_misnamed = instead_of is Awaiting.COLON and not isinstance(top, String)
+        is_news = not (self._log.quiet or self._log.gave_up)
         opener = next(self._openers(), None)
         if opener is not None:
             opener.incomplete = True
-        if is_news:
+        if is_misnamed:
+            report_misnamed(self._log, self._lexer, cast("Node", top))
+        elif is_news:
             report(self._log, self._lexer, refused, instead_of, _opened(opener))
         if isinstance(refused, Bad) and self._lexer.text[refused.start] == "#":
             self._skip_line(refused)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from policy.hujson.lexer import END, Bad, BadKind, Lexeme, Lexer
 from policy.hujson.problems import UNEXPECTED_EOF, invalid_character, invalid_literal
+from policy.hujson.tree import Broken, Node
 from policy.source import Span
 
 if TYPE_CHECKING:
@@ -100,3 +101,11 @@ def _report_malformed(log: ProblemLog, lexer: Lexer, refused: Bad) -> None:
     end = len(lexer.text)
     related = (("the string starts here", Span(start, start + 1)),)
     log.report(f"parsing string: {UNEXPECTED_EOF}", end, end, related=related)
+
+
+def report_misnamed(log: ProblemLog, lexer: Lexer, value: Node) -> None:
+    """Report that `value` stands where a name should, unless something in it was reported."""
+    is_news = not (log.quiet or log.gave_up or isinstance(value, Broken))
+    if is_news and not (log.problems and log.problems[-1].span.start >= value.start):
+        message = invalid_character(lexer.text[value.start], "at start of object name")
+        log.report(message, value.start, value.end)
