@@ -1,0 +1,169 @@
+"""Which relay connections to hold, and which of them leads to a peer (relay reference 1.15).
+
+The home connection stays for ever; others open when something has to be written and close a
+minute after the last write. A driver dials and closes as it is told and reports what happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["CloseRegion", "OpenRegion", "RelayChoice", "SetHome"]
+
+IDLE_S: Final = 60.0
+BACKOFF_LEAST_S: Final = 0.25
+BACKOFF_MOST_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRegion:
+    """Dial a relay of this region."""
+
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRegion:
+    """Close the connection to this region."""
+
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetHome:
+    """Tell a connected region whether it is home."""
+
+    region: int
+    is_home: bool
+
+
+@dataclass(slots=True)
+class _Region:
+    is_dialling: bool = False
+    is_open: bool = False
+    wrote_at: float = 0.0
+    heard_at: float | None = None
+    failures: int = 0
+    retry_at: float | None = None
+
+
+class RelayChoice:
+    """Connections by region, and where each peer was last heard."""
+
+    def __init__(self) -> None:
+        self._regions: dict[int, _Region] = {}
+        self._heard_in: dict[bytes, int] = {}
+        self._home = 0
+        self._commands: list[OpenRegion | CloseRegion | SetHome] = []
+
+    @property
+    def home(self) -> int:
+        """Our home region, 0 for none."""
+        return self._home
+
+    def heard_at(self) -> dict[int, float]:
+        """Return when each region's relay last sent anything; feeds the choice of home."""
+        return {n: r.heard_at for n, r in self._regions.items() if r.heard_at is not None}
+
+    def commands(self) -> list[OpenRegion | CloseRegion | SetHome]:
+        """Return what to do now, in order."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def set_home(self, region: int, now: float) -> None:
+        """Move home; the old connection lives on until it is idle."""
+        if region == self._home:
+            return
+        for number, is_home in ((self._home, False), (region, True)):
+            held = self._regions.get(number)
+            if held is not None and held.is_open:
+                self._commands.append(SetHome(number, is_home))
+        old = self._regions.get(self._home)
+        if old is not None:
+            old.wrote_at = now
+        self._home = region
+        if region:
+            self._want(region, now)
+
+    def region_for(self, peer: bytes, peer_home: int, now: float) -> int:
+        """Return the region to write to for a peer, 0 if there is none; opens it if needed."""
+        region = peer_home
+        heard_in = self._heard_in.get(peer, 0)
+        # Answer where the peer was heard rather than dial its home first.
+        if heard_in and (not peer_home or not self._is_open(peer_home)):
+            region = heard_in
+        if region:
+            self._want(region, now).wrote_at = now
+        return region
+
+    def note_heard(self, region: int, now: float, peer: bytes | None = None) -> None:
+        """Note a frame from a region's relay, and whose packet it brought."""
+        self._region(region).heard_at = now
+        if peer is not None:
+            self._heard_in[peer] = region
+
+    def note_gone(self, region: int, peer: bytes) -> None:
+        """Note that a relay said a peer is not there."""
+        if self._heard_in.get(peer) == region:
+            del self._heard_in[peer]
+
+    def note_open(self, region: int, now: float) -> None:
+        """Note that the relay welcomed us."""
+        held = self._region(region)
+        held.is_dialling, held.is_open, held.failures, held.retry_at = False, True, 0, None
+        held.heard_at = now
+        if region == self._home:
+            self._commands.append(SetHome(region, is_home=True))
+
+    def note_lost(self, region: int, now: float, retry_in_s: float | None = None) -> None:
+        """Note that dialling failed or the connection ended; says when to try again.
+
+        `retry_in_s` is what a restarting relay asked for.
+        """
+        held = self._region(region)
+        held.is_dialling = held.is_open = False
+        self._heard_in = {p: r for p, r in self._heard_in.items() if r != region}
+        held.failures += 1
+        backoff_s = min(BACKOFF_MOST_S, BACKOFF_LEAST_S * 2 ** min(held.failures - 1, 8))
+        held.retry_at = now + (backoff_s if retry_in_s is None else retry_in_s)
+
+    def deadline(self) -> float | None:
+        """Return when `on_deadline` has something to do."""
+        due = []
+        for number, held in self._regions.items():
+            if held.retry_at is not None:
+                due.append(held.retry_at)
+            elif held.is_open and number != self._home:
+                due.append(held.wrote_at + IDLE_S)
+        return min(due, default=None)
+
+    def on_deadline(self, now: float) -> None:
+        """Dial again what is wanted, close what is idle."""
+        for number, held in list(self._regions.items()):
+            is_idle = number != self._home and now - held.wrote_at >= IDLE_S
+            if held.is_open and is_idle:
+                held.is_open = False
+                self._commands.append(CloseRegion(number))
+            elif held.retry_at is not None and now >= held.retry_at:
+                held.retry_at = None
+                if not is_idle:
+                    self._dial(number, held)
+
+    def _want(self, region: int, now: float) -> _Region:
+        held = self._region(region)
+        held.wrote_at = max(held.wrote_at, now)
+        if not held.is_open and not held.is_dialling and held.retry_at is None:
+            self._dial(region, held)
+        return held
+
+    def _dial(self, region: int, held: _Region) -> None:
+        held.is_dialling = True
+        self._commands.append(OpenRegion(region))
+
+    def _region(self, region: int) -> _Region:
+        return self._regions.setdefault(region, _Region())
+
+    def _is_open(self, region: int) -> bool:
+        held = self._regions.get(region)
+        return held is not None and held.is_open
