@@ -126,11 +126,12 @@ def _alike(rows: Rows, first: int, shape: Shape) -> int:
     """Return how many rows from `first` have the same flow and header, checked at once."""
     if len(rows) - first == 1:
         return 1
-    varying = _varying_mask(shape)
-    head = rows[first:, : shape.header_bytes]
-    differs = ((head ^ head[0]) & varying).any(axis=1)
-    stop = int(differs.argmax())
-    return len(head) if not differs[stop] else stop
+    head = rows[first:, : shape.header_bytes].view(np.uint32)
+    differs = head ^ head[0]
+    differs &= _varying_mask(shape).view(np.uint32)
+    if not differs.any():
+        return len(head)
+    return int(differs.any(axis=1).argmax())
 
 
 _MASKS: dict[tuple[bool, bool, int], Rows] = {}
@@ -160,21 +161,33 @@ def _runs_of_alike(rows: Rows, base: int, shape: Shape) -> list[Run]:
     """Split rows of one flow where the sequence jumps, PSH ends a group or a checksum is wrong."""
     count = len(rows)
     valid = _checksums_hold(rows, shape)
+    ends = _has_psh(rows[-1], shape)
     if count == 1:
-        return [Run(base, 1, shape if valid[0] else None, _has_psh(rows[0], shape))]
-    joins = valid[1:] & valid[:-1]
-    if shape.is_tcp:
-        at = shape.ip_bytes
-        sequence = rows[:, at + 4 : at + 8].view(">u4")[:, 0].astype(np.uint32)
-        joins &= (sequence[1:] - sequence[:-1]) == np.uint32(shape.payload)
-        joins &= (rows[:-1, at + 13] & _PSH) == 0
-    if joins.all():
-        return [Run(base, count, shape, _has_psh(rows[-1], shape))]
-    starts = [0, *(np.flatnonzero(~joins) + 1).tolist()]
+        return [Run(base, 1, shape if valid[0] else None, ends)]
+    follows = _follow(rows, shape)
+    if valid.all() and (follows is None or follows.all()):
+        return [Run(base, count, shape, ends)]
+    joined = valid[1:] & valid[:-1]
+    if follows is not None:
+        joined &= follows
+    starts = [0, *(np.flatnonzero(~joined) + 1).tolist()]
     return [
         Run(base + a, b - a, shape if valid[a] else None, _has_psh(rows[b - 1], shape))
         for a, b in zip(starts, [*starts[1:], count], strict=True)
     ]
+
+
+def _follow(rows: Rows, shape: Shape) -> NDArray[np.bool_] | None:
+    """Whether each row but the first continues the one before; None where any order will do."""
+    if not shape.is_tcp:
+        return None
+    at = shape.ip_bytes
+    sequence = rows[:, at + 4 : at + 8].view(">u4")[:, 0].astype(np.uint32)
+    follows: NDArray[np.bool_] = (sequence[1:] - sequence[:-1]) == shape.payload
+    pushed = rows[:-1, at + 13] & _PSH
+    if pushed.any():
+        follows &= pushed == 0
+    return follows
 
 
 def _has_psh(row: Rows, shape: Shape) -> bool:
@@ -184,25 +197,33 @@ def _has_psh(row: Rows, shape: Shape) -> bool:
 def _checksums_hold(rows: Rows, shape: Shape) -> NDArray[np.bool_]:
     """Whether IPv4 header and transport checksums are right, for rows with equal addresses."""
     length, at = shape.length, shape.ip_bytes
-    rows[:, length:] = 0
     width = -(-length // 4) * 4
+    if length < rows.shape[1]:
+        rows[:, length : width + 4] = 0
     if width > rows.shape[1]:
         # The last word is cut by the row's end: sum 16-bit words, and an odd byte by itself.
         even = length & ~1
-        sums = rows[:, :even].view("<u2").sum(axis=1, dtype=np.uint64)
+        sums = np.add.reduce(rows[:, :even].view("<u2"), axis=1, dtype=np.int64)
         if even != length:
             sums += rows[:, even]
     else:
-        sums = rows[:, :width].view("<u4").sum(axis=1, dtype=np.uint64)
+        sums = np.add.reduce(rows[:, :width].view("<u4"), axis=1, dtype=np.int64)
     first = memoryview(rows[0])
     protocol = TCP if shape.is_tcp else UDP
     if shape.is_ipv6:
         want = ones_sum(first[:at]) - pseudo_sum(first[8:40], protocol, length - at)
-        return sums % np.uint64(MODULUS) == np.uint64(want * 256 % MODULUS)
-    headers = rows[:, :at].view("<u4").sum(axis=1, dtype=np.uint64) % np.uint64(MODULUS)
+        return (sums - want * 256 % MODULUS) % MODULUS == 0  # type: ignore[no-any-return]  # numpy
+    # Rows differ in identification and checksum alone, so the rest of the header is summed once.
+    words = rows[:, :_IPV4_HEADER].view(">u2")
+    fixed = ones_sum(first[:at]) - int(words[0, 2]) - int(words[0, 5])
+    headers = words[:, 2].astype(np.int64)
+    headers += words[:, 5]
     # A right IPv4 header adds nothing to the sum, so the two conditions can be asked apart.
     want = -pseudo_sum(first[12:20], protocol, length - at)
-    return (headers == 0) & (sums % np.uint64(MODULUS) == np.uint64(want * 256 % MODULUS))
+    sums -= want * 256 % MODULUS
+    wrong = sums % MODULUS
+    wrong |= (headers + fixed) % MODULUS
+    return wrong == 0  # type: ignore[no-any-return]  # numpy
 
 
 def joins(first: memoryview, shape: Shape, count: int, packet: memoryview) -> Shape | None:

@@ -16,7 +16,8 @@ from cryptography.exceptions import InvalidTag
 
 from node.datapath.coalesce import Run, find_runs, joins, write_super_header
 from node.datapath.gate import INBOUND
-from node.datapath.sealing import LEAD, TAG, RowViews
+from node.datapath.sealing import RowViews
+from node.datapath.segment import LEAD, TAG
 from node.datapath.tun import Offloads
 from node.datapath.virtio import NO_OFFLOAD
 from node.transport.demux import DatagramKind, classify
@@ -44,6 +45,7 @@ _ALIKE_PAYS = 4
 _LEAST_ALIKE = TRANSPORT_OVERHEAD_BYTES + 32
 _RAMP = np.arange(128, dtype=np.uint64)
 _MOST_ALIKE = len(_RAMP)
+_MOST_SHAPES = 32
 
 
 class Inbound:
@@ -59,6 +61,9 @@ class Inbound:
         self._gate = gate
         self._array = np.frombuffer(self.buffer, np.uint8)
         self._views = RowViews(self.buffer)
+        self._known_slices: dict[
+            tuple[int, int, int], tuple[list[memoryview], list[memoryview]]
+        ] = {}
 
     def take(self, size: int, segment: int, path: Path, now: float) -> None:
         """Take the burst in `buffer`: datagrams of `segment` bytes, the last perhaps shorter."""
@@ -236,26 +241,38 @@ class Inbound:
         peer: Peer,
         now: float,
     ) -> None:
-        begin = run.first * stride + LEAD
-        length, head = shape.length, shape.header_bytes
-        packets = [
-            self.buffer[at : at + length] for at in range(begin, begin + run.count * stride, stride)
-        ]
+        packets, payloads = self._slices(stride, shape)
+        after = run.first + run.count
+        packets, payloads = packets[run.first : after], payloads[run.first : after]
+        size = run.count * shape.payload
         if follower is not None:
             packets.append(follower)
-        total = head + (run.count * shape.payload) + (len(follower) - head if follower else 0)
-        flow = self._gate.admit_inbound(packets[0], len(packets), total, peer, now)
+            payloads.append(follower[shape.header_bytes :])
+            size += len(payloads[-1])
+        flow = self._gate.admit_inbound(
+            packets[0], len(packets), shape.header_bytes + size, peer, now
+        )
         if flow is None:
             return
         limit = len(packets) if shape.is_tcp else MAX_SEGMENTS
-        if len(packets) == 1 or not self._may_join(shape):
+        if not self._may_join(shape):
             limit = 1
         for start in range(0, len(packets), limit):
-            part = packets[start : start + limit]
-            if len(part) == 1:
-                self._write_plain(part[0])
-            else:
-                self._write_group(part, shape, has_psh=_has_psh(part[-1], shape))
+            end = start + limit
+            self._write_group(packets[start:end], payloads[start:end], shape)
+
+    def _slices(self, stride: int, shape: Shape) -> tuple[list[memoryview], list[memoryview]]:
+        """Return whole packets and payloads of all rows of this size, made once."""
+        key = (stride, shape.header_bytes, shape.length)
+        known = self._known_slices.get(key)
+        if known is None:
+            if len(self._known_slices) >= _MOST_SHAPES:
+                self._known_slices.clear()
+            begins = range(LEAD, len(self.buffer) - shape.length + 1, stride)
+            packets = [self.buffer[at : at + shape.length] for at in begins]
+            known = packets, [packet[shape.header_bytes :] for packet in packets]
+            self._known_slices[key] = known
+        return known
 
     def _may_join(self, shape: Shape) -> bool:
         offloads = self._tun.offloads
@@ -263,18 +280,25 @@ class Inbound:
 
     # Writing.
 
-    def _write_group(self, packets: list[memoryview], shape: Shape, *, has_psh: bool) -> None:
-        head = shape.header_bytes
+    def _write_group(
+        self, packets: list[memoryview], payloads: list[memoryview], shape: Shape
+    ) -> None:
+        if len(packets) == 1:
+            self._write_plain(packets[0])
+            return
         if self._gate.capture is not None:
             for packet in packets:
                 self._gate.capture.allowed(packet, INBOUND)
-        total = head + sum(map(len, packets)) - head * len(packets)
-        original = bytes(packets[0][:head])
-        header = write_super_header(packets[0], shape, total, has_psh=has_psh)
+        head = shape.header_bytes
+        total = head + (len(packets) - 1) * shape.payload + len(payloads[-1])
+        first = packets[0]
+        original = bytes(first[:head])
+        has_psh = _has_psh(packets[-1], shape)
+        header = write_super_header(first, shape, total, has_psh=has_psh)
         self._gate.counters.segments_in += len(packets)
-        slices = [header.pack(), packets[0], *[packet[head:] for packet in packets[1:]]]
+        payloads[0] = first
         try:
-            os.writev(self._tun.fd, slices)
+            os.writev(self._tun.fd, [header.pack(), *payloads])
         except OSError as error:
             if error.errno != errno.EINVAL:
                 self._gate.counters.tun_write_errors += 1
@@ -282,7 +306,7 @@ class Inbound:
             # Some kernels refuse UDP groups that they should take: never again, and singly now.
             if not shape.is_tcp:
                 self._tun.set_offloads(Offloads.TCP)
-            packets[0][:head] = original
+            first[:head] = original
             for packet in packets:
                 self._write(packet)
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from node.datapath.checksum import MODULUS
 from node.datapath.gate import OUTBOUND
-from node.datapath.sealing import TAG, RowViews
-from node.datapath.segment import LEAD, complete_checksum, fill_rows, inspect
+from node.datapath.sealing import RowViews
+from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
 from node.wireguard.messages import MessageType
@@ -47,6 +47,7 @@ _ALIKE_PAYS = 4
 _GSO_TYPE_BITS = 0x7F
 
 _HEADER = struct.Struct("<IIQ")
+_NO_LEAD = bytes(LEAD)
 _RAMP = np.arange(MAX_SEGMENTS, dtype=np.uint64)
 
 # Bytes that make two packets of equal length one flow's, counted from the virtio header on: that
@@ -75,7 +76,7 @@ class Outbound:
         self._arena_rows = RowViews(self._view)
         split = bytearray(2 * (_MAX_PACKET + _OVERHEAD))
         self._split_view = memoryview(split)
-        self._split_array = np.frombuffer(split, np.uint8)
+        self._splitter = Splitter(np.frombuffer(split, np.uint8))
         self._split_rows = RowViews(self._split_view)
         # Sealed rows that wait to be sent together.
         self._span_peer: Peer | None = None
@@ -209,7 +210,11 @@ class Outbound:
             for row in rows:
                 self._device.send(flow.peer, row[LEAD : LEAD + size].tobytes(), now)
             return True
-        self._seal_rows(rows, session, self._arena_rows, at, stride)
+        counters = _take_counters(session, count)
+        lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
+        rows[:, :LEAD] = np.frombuffer(lead, np.uint8)
+        rows[:, 8:LEAD].view("<u8")[:, 0] = counters
+        self._arena_rows.seal(session.send_cipher, counters, at, stride, count)
         self._gate.counters.segments_out += count
         whole = min(MAX_SEGMENTS, MAX_BURST_BYTES // stride) * stride
         for begin in range(at, at + count * stride, whole):
@@ -252,20 +257,25 @@ class Outbound:
         """Split, seal and send some segments of a super-packet."""
         mtu = self._device.mtu
         stride = padded_length(source.segment_bytes, mtu) + _OVERHEAD
-        rows = self._split_array[: count * stride].reshape(count, stride)
-        fill_rows(source, rows, first, count)
+        session = flow.peer.sending_session(now)
+        lead = _NO_LEAD
+        if session is not None:
+            lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
+        layout = self._splitter.fill(source, stride, first, count, lead)
         has_last = first + count == source.segments
         last_size = source.last_bytes if has_last else source.segment_bytes
+        rows = layout.rows[:count]
         if self._gate.capture is not None:
             self._capture(rows, source.segment_bytes, last_size)
-        session = flow.peer.sending_session(now)
         if session is None or flow.peer.path is None:
             for number, row in enumerate(rows):
                 row_size = last_size if number == count - 1 else source.segment_bytes
                 self._device.send(flow.peer, row[LEAD : LEAD + row_size].tobytes(), now)
             return
         end = (count - 1) * stride + padded_length(last_size, mtu) + _OVERHEAD
-        self._seal_rows(rows, session, self._split_rows, 0, stride, end)
+        counters = _take_counters(session, count)
+        layout.counters[:count] = counters
+        self._split_rows.seal(session.send_cipher, counters, 0, stride, count, end)
         self._gate.counters.segments_out += count
         self._transmit(flow.peer, self._split_view[:end], stride, now)
 
@@ -278,31 +288,17 @@ class Outbound:
 
     # Sealing and sending.
 
-    def _seal_rows(
-        self,
-        rows: NDArray[np.uint8],
-        session: Session,
-        views: RowViews,
-        at: int,
-        stride: int,
-        end: int | None = None,
-    ) -> None:
-        """Write message headers and encrypt in place; with `end`, the last row ends there."""
-        count = len(rows)
-        counter = session.send_counter
-        session.send_counter = counter + count
-        counters = _RAMP[:count] + np.uint64(counter)
-        rows[:, :8] = np.frombuffer(
-            _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0), np.uint8, 8
-        )
-        rows[:, 8:16].view("<u8")[:, 0] = counters
-        views.seal(session.send_cipher, counters, at, stride, count, end)
-
     def _transmit(self, peer: Peer, burst: memoryview, segment: int, now: float) -> None:
         if peer.path is None:
             return
         self._gate.counters.send_errors += self._carrier.send(peer.path, burst, segment)
         self._device.note_sent(peer, len(burst), now)
+
+
+def _take_counters(session: Session, count: int) -> NDArray[np.uint64]:
+    first = session.send_counter
+    session.send_counter = first + count
+    return _RAMP[:count] + np.uint64(first)
 
 
 def _are_alike(rows: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from cryptography.exceptions import InvalidTag
 
+from node.datapath.segment import LEAD, TAG
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from numpy.typing import NDArray
-
-LEAD = 16
-TAG = 16
 
 _MOST_ROWS = 128
 _MOST_SHAPES = 32

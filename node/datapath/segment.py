@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum, tcp_checksum, udp_checksum
+from node.datapath.checksum import (
+    MODULUS,
+    ones_sum,
+    pseudo_sum,
+    set_ipv4_checksum,
+    tcp_checksum,
+    udp_checksum,
+)
 from node.datapath.virtio import (
     GSO_TCPV4,
     GSO_TCPV6,
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
 LEAD = 16
 """Bytes before each segment: room for the transport message's header."""
 
+TAG = 16
+MOST_ROWS = 64
 TCP = 6
 UDP = 17
 
@@ -42,7 +51,9 @@ _TCP_HEADER = 20
 _UDP_HEADER = 8
 _FIN_PSH = 0x09
 _CWR = 0x80
-_RAMP = np.arange(65536, dtype=np.uint64)
+_FIN_PSH_CWR = _FIN_PSH | _CWR
+_RAMP = np.arange(256, dtype=np.int64)
+_MOST_LAYOUTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,95 +114,149 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
     )
 
 
-def fill_rows(source: SuperPacket, rows: Rows, first: int, count: int) -> None:
-    """Write segments `first` to `first + count` into the rows.
+class _Layout:
+    """Columns of the rows of one buffer, for one size and kind of segment: views, made once."""
 
-    `rows` has `count` rows of at least LEAD + segment_bytes + 16 bytes. Bytes after a segment are
-    zero, as WireGuard's padding must be.
+    def __init__(self, array: Rows, source: SuperPacket, stride: int) -> None:
+        self.most = max(1, min(MOST_ROWS, len(array) // stride))
+        rows = array[: self.most * stride].reshape(self.most, stride)
+        at = LEAD + source.transport_at
+        field = at + (TCP_CSUM_OFFSET if source.is_tcp else UDP_CSUM_OFFSET)
+        width = -(-source.segment_bytes // 4) * 4
+        self.rows = rows
+        self.head = rows[:, : LEAD + source.header_bytes]
+        self.counters = rows[:, 8:16].view("<u8")[:, 0]
+        self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
+        self.header_checksums = rows[:, LEAD + 10 : LEAD + 12].view(">u2")[:, 0]
+        self.sequences = rows[:, at + 4 : at + 8].view(">u4")[:, 0]
+        self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
+        self.words = rows[:, LEAD : LEAD + width].view("<u4")
+        self.steps = (_RAMP[:MOST_ROWS] * source.gso_size).astype(np.uint32)
+        self.behind = LEAD + source.segment_bytes
+        self.has_padding = stride - TAG > self.behind or source.segment_bytes % 4 != 0
+
+
+class Splitter:
+    """Splits super-packets into the rows of one buffer.
+
+    Row `n` begins at `n * stride`: 16 bytes for the caller's header, the segment, zeros up to the
+    tag, and the tag's 16 bytes, which are left as they are unless the checksum has to run over
+    them.
     """
-    head, size = source.header_bytes, source.gso_size
-    body = LEAD + head
-    rows[:, LEAD:body] = np.frombuffer(source.packet, np.uint8, head)
-    has_last = first + count == source.segments
-    full = count - 1 if has_last else count
-    if full:
-        payload = np.frombuffer(source.packet, np.uint8, full * size, head + first * size)
-        rows[:full, body : body + size] = payload.reshape(full, size)
-    rows[:, body + size :] = 0
-    if has_last:
-        begin = head + (source.segments - 1) * size
-        tail = np.frombuffer(source.packet, np.uint8, -1, begin)
-        rows[full, body : body + len(tail)] = tail
-        rows[full, body + len(tail) :] = 0
-    lengths = _lengths(source, count, has_last=has_last)
-    if source.is_tcp:
-        _write_tcp(source, rows, first, has_last=has_last)
-    else:
-        _put16(rows, LEAD + source.transport_at + 4, lengths - np.uint64(source.transport_at))
-    if source.is_ipv6:
-        _put16(rows, LEAD + 4, lengths - np.uint64(_IPV6_HEADER))
-    else:
-        _write_ipv4(source, rows, first, lengths)
-    _write_checksums(source, rows, has_last=has_last)
 
+    def __init__(self, array: Rows) -> None:
+        self._array = array
+        self._layouts: dict[tuple[int, int, int, bool, bool], _Layout] = {}
 
-def _lengths(source: SuperPacket, count: int, *, has_last: bool) -> NDArray[np.uint64]:
-    lengths = np.full(count, source.segment_bytes, np.uint64)
-    if has_last:
-        lengths[-1] = source.last_bytes
-    return lengths
+    def fill(
+        self, source: SuperPacket, stride: int, first: int, count: int, lead: bytes
+    ) -> _Layout:
+        """Write segments `first` to `first + count`, `lead` before each; returns the columns.
 
-
-def _put16(rows: Rows, at: int, values: NDArray[np.uint64]) -> None:
-    rows[:, at : at + 2].view(">u2")[:, 0] = values
-
-
-def _write_tcp(source: SuperPacket, rows: Rows, first: int, *, has_last: bool) -> None:
-    at = source.transport_at
-    sequence = int.from_bytes(source.packet[at + 4 : at + 8], "big") + first * source.gso_size
-    steps = _RAMP[: len(rows)] * np.uint64(source.gso_size) + np.uint64(sequence)
-    rows[:, LEAD + at + 4 : LEAD + at + 8].view(">u4")[:, 0] = steps & np.uint64(0xFFFFFFFF)
-    flags = source.packet[at + 13]
-    column = LEAD + at + 13
-    if flags & _FIN_PSH:
-        rows[:, column] = flags & ~_FIN_PSH
+        `stride` is at least LEAD + segment_bytes + TAG; `count` at most MOST_ROWS and what the
+        buffer holds.
+        """
+        layout = self._layout(source, stride)
+        head, size = source.header_bytes, source.gso_size
+        has_last = first + count == source.segments
+        full = count - 1 if has_last else count
+        template = _template(source, first)
+        layout.head[:count] = np.frombuffer(lead + template, np.uint8)
+        rows = layout.rows[:count]
+        if full:
+            payload = np.frombuffer(source.packet, np.uint8, full * size, head + first * size)
+            rows[:full, LEAD + head : layout.behind] = payload.reshape(full, size)
+        if layout.has_padding:
+            rows[:, layout.behind :] = 0
+        if source.is_tcp:
+            sequence = int.from_bytes(
+                source.packet[source.transport_at + 4 : source.transport_at + 8], "big"
+            )
+            start = np.uint32(sequence + first * size & 0xFFFFFFFF)
+            layout.sequences[:count] = layout.steps[:count] + start
+        if not source.is_ipv6:
+            _number_rows(source, layout, template, first, count)
         if has_last:
-            rows[-1, column] = flags
-    if flags & _CWR:
-        rows[1 if first == 0 else 0 :, column] &= ~_CWR & 0xFF
+            _finish_last(source, layout, count - 1)
+        _write_checksums(source, layout, count, has_last=has_last)
+        return layout
+
+    def _layout(self, source: SuperPacket, stride: int) -> _Layout:
+        key = (
+            stride,
+            source.segment_bytes,
+            source.header_bytes,
+            source.is_ipv6,
+            source.is_tcp,
+        )
+        layout = self._layouts.get(key)
+        if layout is None:
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            layout = self._layouts[key] = _Layout(self._array, source, stride)
+        return layout
 
 
-def _write_ipv4(source: SuperPacket, rows: Rows, first: int, lengths: NDArray[np.uint64]) -> None:
-    packet = source.packet
-    identity = int.from_bytes(packet[4:6], "big") + first
-    identities = (_RAMP[: len(rows)] + np.uint64(identity)) & np.uint64(0xFFFF)
-    # The header's sum without the three fields that are written here.
-    fixed = ones_sum(packet[: source.transport_at])
-    for at in (2, 4, 10):
-        fixed -= int.from_bytes(packet[at : at + 2], "big")
-    sums = (identities + lengths + np.uint64(fixed % MODULUS)) % np.uint64(MODULUS)
-    _put16(rows, LEAD + 2, lengths)
-    _put16(rows, LEAD + 4, identities)
-    _put16(rows, LEAD + 10, (np.uint64(MODULUS) - sums) % np.uint64(MODULUS))
+def _template(source: SuperPacket, first: int) -> bytes:
+    """Return the headers of a segment that is not the last; transport checksum zero."""
+    header = bytearray(source.packet[: source.header_bytes])
+    at, length = source.transport_at, source.segment_bytes
+    if source.is_ipv6:
+        header[4:6] = (length - _IPV6_HEADER).to_bytes(2, "big")
+    else:
+        header[2:4] = length.to_bytes(2, "big")
+        header[10] = header[11] = 0
+    if source.is_tcp:
+        header[at + 13] &= ~_FIN_PSH_CWR & 0xFF if first else ~_FIN_PSH & 0xFF
+        header[at + 16] = header[at + 17] = 0
+    else:
+        header[at + 4 : at + 6] = (length - at).to_bytes(2, "big")
+        header[at + 6] = header[at + 7] = 0
+    return bytes(header)
 
 
-def _write_checksums(source: SuperPacket, rows: Rows, *, has_last: bool) -> None:
-    at = source.transport_at
-    field = LEAD + at + (TCP_CSUM_OFFSET if source.is_tcp else UDP_CSUM_OFFSET)
-    rows[:, field : field + 2] = 0
-    width = -(-source.segment_bytes // 4) * 4
-    sums = rows[:, LEAD : LEAD + width].view("<u4").sum(axis=1, dtype=np.uint64)
-    last_correction = _correction(source, source.last_bytes)
+def _number_rows(
+    source: SuperPacket, layout: _Layout, template: bytes, first: int, count: int
+) -> None:
+    """Write IPv4 identifications and header checksums, as if every row were a full one."""
+    start = int.from_bytes(source.packet[4:6], "big")
+    identities = (_RAMP[:count] + (start + first)) & 0xFFFF
+    fixed = ones_sum(template[: source.transport_at]) - start
+    layout.identities[:count] = identities
+    layout.header_checksums[:count] = (-fixed - identities) % MODULUS
+    if first == 0 and source.is_tcp and source.packet[source.transport_at + 13] & _CWR:
+        layout.rows[1:count, LEAD + source.transport_at + 13] &= ~_CWR & 0xFF
+
+
+def _finish_last(source: SuperPacket, layout: _Layout, row: int) -> None:
+    """Give the last row its own length, flags and payload."""
+    at, length = source.transport_at, source.last_bytes
+    last = memoryview(layout.rows[row])[LEAD:]
+    payload = source.packet[len(source.packet) - (length - source.header_bytes) :]
+    last[source.header_bytes : length] = payload
+    last[length:] = bytes(len(last) - length)
+    if source.is_tcp:
+        flags = source.packet[at + 13]
+        last[at + 13] = flags if row == 0 and source.segments == 1 else flags & ~_CWR & 0xFF
+    else:
+        last[at + 4 : at + 6] = (length - at).to_bytes(2, "big")
+    if source.is_ipv6:
+        last[4:6] = (length - _IPV6_HEADER).to_bytes(2, "big")
+    else:
+        last[2:4] = length.to_bytes(2, "big")
+        set_ipv4_checksum(last, at)
+
+
+def _write_checksums(source: SuperPacket, layout: _Layout, count: int, *, has_last: bool) -> None:
+    sums = np.add.reduce(layout.words[:count], axis=1, dtype=np.int64)
     correction = _correction(source, source.segment_bytes)
     if has_last:
-        sums[:-1] += np.uint64(correction)
-        sums[-1] += np.uint64(last_correction)
-    else:
-        sums += np.uint64(correction)
-    checks = np.uint64(MODULUS) - sums % np.uint64(MODULUS)
-    if source.is_tcp:
-        checks %= np.uint64(MODULUS)
-    rows[:, field : field + 2].view("<u2")[:, 0] = checks
+        sums[-1] += _correction(source, source.last_bytes) - correction
+    np.subtract(-correction, sums, out=sums)
+    np.remainder(sums, MODULUS, out=sums)
+    if not source.is_tcp:
+        sums[sums == 0] = MODULUS
+    layout.checksums[:count] = sums
 
 
 def _correction(source: SuperPacket, length: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.datapath.segment import LEAD, complete_checksum, fill_rows, inspect
+from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
 from node.datapath.virtio import VirtioHeader
 from tests.support.packets import Tcp, split_slowly
 
@@ -24,16 +24,20 @@ def split(virtio: bytes, packet: bytes, chunk: int = 64) -> list[bytes]:
     """Split through the array version, `chunk` rows at a time, into dirty rows."""
     source = inspect(memoryview(bytearray(packet)), VirtioHeader.unpack_from(virtio))
     assert source is not None
+    stride = LEAD + source.segment_bytes + 5 + TAG
+    array = np.full(chunk * stride, 0xEE, np.uint8)
+    splitter = Splitter(array)
     out = []
     for first in range(0, source.segments, chunk):
         count = min(chunk, source.segments - first)
-        rows = np.full((count, LEAD + source.segment_bytes + 32), 0xEE, np.uint8)
-        fill_rows(source, rows, first, count)
-        for n in range(count):
+        array[:] = 0xEE
+        splitter.fill(source, stride, first, count, b"L" * LEAD)
+        for n, row in enumerate(array.reshape(chunk, stride)[:count]):
             is_last = first + n == source.segments - 1
             length = source.last_bytes if is_last else source.segment_bytes
-            out.append(rows[n, LEAD : LEAD + length].tobytes())
-            assert not rows[n, LEAD + length :].any()
+            assert row[:LEAD].tobytes() == b"L" * LEAD
+            out.append(row[LEAD : LEAD + length].tobytes())
+            assert not row[LEAD + length : -TAG].any()
     return out
 
 
@@ -72,6 +76,18 @@ def test_any_segment_size_equals_the_slow_split(ipv6: bool, mss: int, extra: int
 def test_chunks_do_not_change_the_segments() -> None:
     virtio, packet = super_tcp(50000, 536)
     assert split(virtio, packet, chunk=7) == split(virtio, packet, chunk=64)
+
+
+def test_row_without_padding_is_right_too() -> None:
+    virtio, packet = super_tcp(1368 * 3 + 5, 1368)
+    source = inspect(memoryview(packet), VirtioHeader.unpack_from(virtio))
+    assert source is not None
+    stride = LEAD + source.segment_bytes + TAG
+    array = np.full(8 * stride, 0xEE, np.uint8)
+    Splitter(array).fill(source, stride, 0, source.segments, bytes(LEAD))
+    rows = array.reshape(8, stride)
+    want = split_slowly(virtio, packet)
+    assert [rows[n, LEAD : LEAD + len(one)].tobytes() for n, one in enumerate(want)] == want
 
 
 def test_cwr_stays_on_the_first_segment_alone() -> None:
