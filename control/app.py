@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from control.http.api_v1 import ApiV1
 from control.http.machine import MachineApi
 from control.http.ratelimit import RateLimit
 from control.http.site import Site
@@ -46,6 +47,7 @@ __all__ = ["ControlServer", "load_control_key", "running_server"]
 
 _REGISTER_BURST = 200
 _REGISTER_PER_SECOND = 20.0
+_MAX_BODY_BYTES = 32 << 20
 _log = structlog.get_logger("control")
 
 
@@ -91,12 +93,15 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
                 tasks.create_task(server.atlas.run(), name="atlas"),
                 tasks.create_task(server.upkeep.run(), name="upkeep"),
             ]
-            runner = await _listen(server)
+            runners = [await _listen(server)]
+            if config.unix_socket is not None:
+                runners.append(await _listen_locally(server, config.unix_socket))
             try:
                 yield server
             finally:
                 await server.ts2021.shut_down(config.shutdown_spread.total_seconds())
-                await runner.cleanup()
+                for runner in runners:
+                    await runner.cleanup()
                 for task in background:
                     task.cancel()
         await server.upkeep.write_reports()
@@ -196,10 +201,12 @@ def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
 
 async def _listen(server: ControlServer) -> web.AppRunner:
     config = server.config
-    app = web.Application(client_max_size=1 << 20)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
     Site(ledger=server.ledger, ts2021=server.ts2021, control=server.control_key.public).add_routes(
         app
     )
+    api = ApiV1(server)
+    api.add_routes(app, is_local=False)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     host, _, port = config.listen_addr.rpartition(":")
@@ -209,6 +216,22 @@ async def _listen(server: ControlServer) -> web.AppRunner:
     await site.start()
     server.port = runner.addresses[0][1]
     _log.info("listening", address=config.listen_addr, port=server.port)
+    return runner
+
+
+async def _listen_locally(server: ControlServer, path: Path) -> web.AppRunner:
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    ApiV1(server).add_routes(app, is_local=True)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    mode = int(server.config.unix_socket_permission, 8)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240  one system call at the start
+    # Nobody may get in between the socket's birth and its permissions.
+    old_mask = os.umask(0o777 & ~mode)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(old_mask)
     return runner
 
 

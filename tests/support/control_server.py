@@ -96,7 +96,7 @@ class Stream:
     netmap: NetMap | None = None
     heard: list[MapResponse] = field(default_factory=list)
 
-    async def next(self, timeout_s: float = 5.0) -> NetMapChange:
+    async def next(self, timeout_s: float = 60.0) -> NetMapChange:
         """Take one message in."""
         async with asyncio.timeout(timeout_s):
             message = await anext(self.messages)
@@ -110,7 +110,7 @@ class Stream:
         assert self.netmap is not None
         return self.netmap
 
-    async def until(self, condition: Any, timeout_s: float = 5.0) -> NetMap:
+    async def until(self, condition: Any, timeout_s: float = 60.0) -> NetMap:
         """Take messages in until the netmap satisfies a condition."""
         async with asyncio.timeout(timeout_s):
             while self.netmap is None or not condition(self.netmap):

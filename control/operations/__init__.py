@@ -1,0 +1,1 @@
+"""What operators do, whoever asks: REST API, command line or login page."""
