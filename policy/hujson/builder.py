@@ -9,10 +9,10 @@ from policy.hujson.refusal import report_misnamed
 from policy.hujson.tree import Array, Member, Node, Object, String
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from policy.hujson.grammar import Production
     from policy.hujson.lexer import Lexer, Mark
+    from policy.lalr.engine import Table
 
 
 class IncompleteMembers(list[Member]):
@@ -27,9 +27,9 @@ class Builder:
         self._lexer = lexer
         self._log = log
 
-    def callbacks(self, productions: Iterable[Production]) -> dict[Any, Callable[[Any], Any]]:
-        """Return what Lark calls with the parts of each production."""
-        return {each: getattr(self, f"on_{each.alias}") for each in productions}
+    def callbacks(self, table: Table) -> list[Callable[[Any], Any]]:
+        """Return what to call with the parts of each production of `table`."""
+        return [getattr(self, f"on_{name}") for _, name, _ in table.productions]
 
     def on_start(self, parts: list[Node]) -> Node:
         """Keep the value; its extras are known only at the end of the text."""

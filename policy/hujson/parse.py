@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-from lark.exceptions import UnexpectedToken
-from lark.parsers.lalr_parser_state import ParseConf, ParserState
-
-from policy.hujson import grammar
-from policy.hujson._tables import START
+from policy.hujson._hujson_tables import TABLE
 from policy.hujson.builder import Builder
 from policy.hujson.lexer import Lexer
 from policy.hujson.problems import MAX_PROBLEMS, ProblemKind, ProblemLog, SyntaxProblem
 from policy.hujson.recover import Recovery
 from policy.hujson.tree import Broken, Node
+from policy.lalr.engine import Automaton, RefusedError
 from policy.source import MAX_BYTES, Source, Span
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["MAX_BYTES", "MAX_PROBLEMS", "Parsed", "ProblemKind", "SyntaxProblem", "parse"]
-
-_TABLE = grammar.load()
-_PRODUCTIONS = grammar.productions(_TABLE)
 
 
 class Parsed(NamedTuple):
@@ -52,15 +43,14 @@ def parse(source: Source) -> Parsed:
 
 
 def _run(lexer: Lexer, builder: Builder, log: ProblemLog) -> Node:
-    conf = ParseConf(_TABLE, builder.callbacks(_PRODUCTIONS), START)
-    # Lark's engine asks of a token no more than its type, and leaves the lexer alone.
-    state: ParserState[int] = ParserState(conf, None)  # type: ignore[arg-type]
-    feed: Callable[..., Any] = state.feed_token
+    automaton = Automaton(TABLE, "start", builder.callbacks(TABLE))
+    feed = automaton.feed
     lexemes = lexer.lexemes()
     try:
         for lexeme in lexemes:
             feed(lexeme)
-        root: Node = feed(lexer.end_mark(), True)  # noqa: FBT003  named `is_end` by Lark
-    except UnexpectedToken as refused:
-        return Recovery(lexer, log, state).resume(refused, lexemes)
+        feed(lexer.end_mark())
+    except RefusedError as refused:
+        Recovery(lexer, log, automaton).resume(refused, lexemes)
+    root: Node = automaton.values[-1]
     return root

@@ -13,20 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from lark.exceptions import UnexpectedToken
-
 from policy.hujson.lexer import END, Bad, Lexeme, Lexer, Mark
 from policy.hujson.refusal import Awaiting, awaiting, report, report_misnamed
 from policy.hujson.tree import Broken, Node, String
+from policy.lalr.engine import RefusedError
 from policy.source import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lark.lexer import Token
-    from lark.parsers.lalr_parser_state import ParserState
-
     from policy.hujson.problems import ProblemLog
+    from policy.lalr.engine import Automaton
 
 _MAX_LEFT_OUT = 100_000
 """How many lexemes of a text may come to nothing. What has more of them is no policy, and reading
@@ -40,26 +37,26 @@ _VALUE_STARTS = {"STRING", "SCALAR", *_CLOSER_OF}
 class Recovery:
     """Drives a parser to the end of a text in which it has refused a lexeme."""
 
-    def __init__(self, lexer: Lexer, log: ProblemLog, state: ParserState[int]) -> None:
+    def __init__(self, lexer: Lexer, log: ProblemLog, automaton: Automaton) -> None:
         self._lexer = lexer
         self._log = log
-        self._state = state
+        self._automaton = automaton
         self._lexemes: Iterator[Lexeme] = iter(())
         self._pushed_back: list[Lexeme] = []
         self._expected: set[str] = set()
         self._left_out = 0
 
-    def resume(self, refused: UnexpectedToken, lexemes: Iterator[Lexeme]) -> Node:
-        """Read on from the lexeme that was `refused`, and return the value of the text."""
+    def resume(self, refused: RefusedError, lexemes: Iterator[Lexeme]) -> None:
+        """Read on from the lexeme that was `refused` until the parser is done."""
         self._lexemes = lexemes
         self._expected = refused.expected
-        self._repair(cast("Lexeme", refused.token))
+        self._repair(cast("Lexeme", refused.lexeme))
         while True:
             lexeme = self._next()
             if not self._accepts(lexeme):
                 self._repair(lexeme)
             elif lexeme.type == END:
-                return cast("Node", self._state.value_stack[-1])
+                return
             else:
                 self._log.quiet = False
 
@@ -89,12 +86,9 @@ class Recovery:
         return following.type == "COLON"
 
     def _accepts(self, lexeme: Lexeme) -> bool:
-        is_end = lexeme.type == END
-        if is_end and self._state.position == self._state.parse_conf.end_state:
-            return True
         try:
-            self._state.feed_token(cast("Token", lexeme), is_end)
-        except UnexpectedToken as refused:
+            self._automaton.feed(lexeme)
+        except RefusedError as refused:
             self._expected = refused.expected
             return False
         return True
@@ -112,17 +106,17 @@ class Recovery:
             self._accepts(Broken("", at.start, at.start))
 
     def _awaiting(self) -> Awaiting:
-        return awaiting(self._expected, is_nested=bool(self._state.value_stack))
+        return awaiting(self._expected, is_nested=bool(self._automaton.values))
 
     def _openers(self) -> Iterator[Mark]:
         """Yield the brackets that are open, innermost first."""
-        for value in reversed(self._state.value_stack):
+        for value in reversed(self._automaton.values):
             if isinstance(value, Mark) and value.type in _CLOSER_OF:
                 yield value
 
     def _repair(self, refused: Lexeme) -> None:
         instead_of = self._awaiting()
-        top = self._state.value_stack[-1] if self._state.value_stack else None
+        top = self._automaton.values[-1] if self._automaton.values else None
         is_misnamed = instead_of is Awaiting.COLON and not isinstance(top, String)
         is_news = not (self._log.quiet or self._log.gave_up)
         opener = next(self._openers(), None)
@@ -184,7 +178,7 @@ class Recovery:
 
     def _repair_element_end(self, refused: Lexeme, *, is_news: bool) -> None:
         """Put in a comma in front of what is plainly another element; else find the next one."""
-        elements = self._state.value_stack[-1]
+        elements = self._automaton.values[-1]
         if refused.type == "COLON":
             if len(elements) > 1 and isinstance(elements[-1], String) and self._is_in_object():
                 # The last "element" is the name of the next member: a closing bracket is missing.

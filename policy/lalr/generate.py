@@ -43,7 +43,10 @@ class Grammar(NamedTuple):
         return Lark(text, parser="lalr", start=list(self.starts), maybe_placeholders=False)
 
 
-GRAMMARS = (Grammar(_ROOT / "model" / "terms.lark", ("selector", "ports", "grant_ip")),)
+GRAMMARS = (
+    Grammar(_ROOT / "hujson" / "hujson.lark", ("start",)),
+    Grammar(_ROOT / "model" / "terms.lark", ("selector", "ports", "grant_ip")),
+)
 
 
 def make_table(grammar: Grammar) -> tuple[Table, dict[str, str]]:
@@ -104,8 +107,8 @@ def render(grammar: Grammar) -> str:
     table, patterns = make_table(grammar)
     name = grammar.path.name
     fields = {
-        "productions": pformat(table.productions, width=92, compact=True),
-        "states": pformat(table.states, width=92, compact=True),
+        "productions": pformat(table.productions, width=82, compact=True),
+        "states": pformat(table.states, width=82, compact=True),
         "starts": repr(table.starts),
     }
     arguments = "".join(f"    {field}={value},\n" for field, value in fields.items())
@@ -114,7 +117,7 @@ def render(grammar: Grammar) -> str:
         "# fmt: off",
         "from policy.lalr.engine import Table",
         f"TABLE = Table(\n{arguments})",
-        f"PATTERNS = {pformat(patterns, width=92, sort_dicts=False)}",
+        f"PATTERNS = {pformat(patterns, width=86, sort_dicts=False)}",
     ]
     return "\n\n".join(parts) + "\n"
 
