@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.origin import Origin
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,17 +54,6 @@ class NetPortRange(NamedTuple):
 
     ip: str
     ports: PortRange
-
-
-class Origin(NamedTuple):
-    """The policy rule that something compiled from, in plain values that can travel to a node."""
-
-    section: str
-    """`acls`, `grants`, `ssh` or `default` (no section present: allow all)."""
-    position: int
-    """Position in the section, from 0."""
-    line: int
-    """Line of the rule's opening bracket in the policy text, from 1; 0 when there is no text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.rules import ALL_PORTS, Origin, PortRange
+from engine.compile.origins import origin_of, rules_in_force
+from engine.rules import ALL_PORTS, PortRange
 from policy.model.ports import ANY
-from policy.model.rules import Acl, AclDestination
+from policy.model.rules import Acl
 from policy.model.selectors import (
     Address,
     Autogroup,
@@ -25,25 +26,23 @@ from policy.model.selectors import (
     User,
     Wildcard,
 )
-from policy.source import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from engine.resolve.selectors import Resolver, Strings
+    from engine.rules import Origin
     from policy.model.document import Policy
     from policy.model.ports import Ports
     from policy.model.rules import Grant
 
 __all__ = [
     "COMPANIONS",
-    "DEFAULT_ACL",
     "AppRule",
     "NetworkRule",
     "Plan",
     "Slot",
     "make_plan",
-    "origin_of",
 ]
 
 COMPANIONS = (
@@ -66,19 +65,6 @@ _CLASS: dict[type[Selector], int] = {
     Autogroup: 4,
 }
 """Order of destination slots inside a rule (4.3, step 4)."""
-
-
-_EVERYTHING = Wildcard("*")
-DEFAULT_ACL = Acl(
-    position=-1,
-    span=Span(0, 0),
-    line=0,
-    src=(_EVERYTHING,),
-    dst=(AclDestination(_EVERYTHING, (ANY,)),),
-    protocol=None,
-    src_posture=(),
-)
-"""What a policy with neither acls nor grants behaves as (4.1)."""
 
 
 class Slot(NamedTuple):
@@ -137,7 +123,7 @@ def make_plan(policy: Policy, resolver: Resolver) -> Plan:
     network: list[NetworkRule] = []
     apps: list[AppRule] = []
     sequence = 0
-    for rule in _rules(policy):
+    for rule in rules_in_force(policy):
         if not rule.src or not rule.dst:
             continue
         postures = resolver.postures_of(rule.src_posture)
@@ -154,19 +140,6 @@ def make_plan(policy: Policy, resolver: Resolver) -> Plan:
             dst = tuple(dict.fromkeys(rule.dst))
             apps.append(AppRule(sequence, sources, rule.src, postures, dst, rule.app, via, origin))
     return Plan(tuple(network), tuple(apps))
-
-
-def _rules(policy: Policy) -> Iterable[Grant | Acl]:
-    if policy.allows_everything:
-        return (DEFAULT_ACL,)
-    return policy.network_rules
-
-
-def origin_of(rule: Grant | Acl) -> Origin:
-    """Return where a rule stands in the policy."""
-    if rule is DEFAULT_ACL:
-        return Origin("default", 0, 0)
-    return Origin("acls" if isinstance(rule, Acl) else "grants", rule.position, rule.line)
 
 
 def _groups(rule: Grant | Acl) -> Iterator[tuple[tuple[int, ...] | None, tuple[Slot, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.compile.plan import origin_of
+from engine.compile.origins import origin_of
 from engine.netset.ipset import IpSet
 from engine.rules import DEFAULT_PROTOCOLS
 from policy.model.rules import Acl

@@ -5,17 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.netset.constants import INTERNET, INTERNET_SET, WILDCARD_SOURCES
+from engine.netset.constants import WILDCARD_SOURCES
 from engine.netset.ipset import IpSet
+from engine.resolve.literals import Literals
 from engine.resolve.posture import satisfies_any
 from policy.model.selectors import (
-    Address,
     Autogroup,
-    Cidr,
     DomainUsers,
     Group,
-    HostAlias,
-    IpSetName,
     Selector,
     Service,
     Tag,
@@ -25,7 +22,6 @@ from policy.model.selectors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from ipaddress import IPv4Network, IPv6Network
 
     from engine.directory import Directory
     from policy.model.document import Policy
@@ -50,8 +46,8 @@ class Resolver:
     def __init__(self, policy: Policy, directory: Directory) -> None:
         self.policy = policy
         self.directory = directory
+        self._literals = Literals(policy)
         self._extents: dict[Selector, Extent] = {}
-        self._ipsets: dict[str, IpSet] = {}
         self._passing: dict[Strings, frozenset[int]] = {}
 
     def extent(self, selector: Selector) -> Extent:
@@ -155,6 +151,9 @@ class Resolver:
         return tuple(node.index for node in self.directory.nodes if not node.tags)
 
     def _resolve(self, selector: Selector) -> Extent:
+        texts = self._literals.texts(selector)
+        if texts is not None:
+            return Extent((), texts)
         match selector:
             case User() | DomainUsers() | Group():
                 return Extent(self._owned_by(self._logins(selector)), ())
@@ -162,14 +161,6 @@ class Resolver:
                 return Extent(self.directory.by_tag.get(selector.text, ()), ())
             case Autogroup():
                 return self._resolve_autogroup(selector)
-            case Address():
-                return Extent((), (str(selector.ip),))
-            case Cidr():
-                return Extent((), (_short(selector.network),))
-            case HostAlias():
-                return Extent((), (_short(self.policy.hosts[selector.text].network),))
-            case IpSetName():
-                return Extent((), tuple(self._prefix_texts(self._ipset(selector.text))))
             case Service():
                 virtual = self.directory.settings.services.get(selector.text, ())
                 return Extent((), tuple(str(address) for address in virtual))
@@ -183,8 +174,6 @@ class Resolver:
             case "tagged":
                 tagged = (node.index for node in self.directory.nodes if node.tags)
                 return Extent(tuple(tagged), ())
-            case "internet":
-                return Extent((), INTERNET)
             case "self" | "danger-all" as name:
                 raise TypeError(f"autogroup:{name} has no extent of its own")
             case "shared" | "nonroot":
@@ -210,42 +199,3 @@ class Resolver:
         owned = self.directory.by_user
         found = {index for login in set(logins) for index in owned.get(login, ())}
         return tuple(sorted(found))
-
-    def _ipset(self, name: str) -> IpSet:
-        """Build an ip set from its steps, members first: chains may be longer than the stack.
-
-        INVARIANT: lowering has refused cycles, so the walk ends.
-        """
-        waiting = [name]
-        while waiting:
-            entries = self.policy.ipsets[waiting[-1]].entries
-            missing = [
-                entry.target.text
-                for entry in entries
-                if isinstance(entry.target, IpSetName) and entry.target.text not in self._ipsets
-            ]
-            if missing:
-                waiting.extend(missing)
-                continue
-            built = IpSet()
-            for entry in entries:
-                addresses = self._address_set(entry.target)
-                built = built | addresses if entry.add else built - addresses
-            self._ipsets[waiting.pop()] = built
-        return self._ipsets[name]
-
-    def _address_set(self, selector: Selector) -> IpSet:
-        if isinstance(selector, IpSetName):
-            return self._ipsets[selector.text]
-        if isinstance(selector, Autogroup):
-            return INTERNET_SET
-        return IpSet.of_strings(self.extent(selector).texts)
-
-    @staticmethod
-    def _prefix_texts(addresses: IpSet) -> Iterable[str]:
-        return (prefix.short for prefix in addresses.prefixes())
-
-
-def _short(network: IPv4Network | IPv6Network) -> str:
-    single = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if single else str(network)

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.bits import members
-from engine.compile.plan import DEFAULT_ACL, make_plan, origin_of
+from engine.compile.origins import origin_of, rules_in_force
+from engine.compile.plan import make_plan
 from engine.evaluate.axis import Axis
 from engine.netset.address import V4, V6, Address
 from engine.netset.ipset import IpSet
@@ -204,9 +205,8 @@ def _family(addresses: IpSet, version: int) -> IpSet:
 def _postures_by_origin(policy: Policy) -> dict[Origin, tuple[str, ...]]:
     """Return the postures in effect for each rule that has any."""
     default = policy.default_src_posture
-    rules = (DEFAULT_ACL,) if policy.allows_everything else ()
     return {
         origin_of(rule): postures
-        for rule in (*rules, *policy.network_rules)
+        for rule in rules_in_force(policy)
         if (postures := rule.src_posture or default)
     }

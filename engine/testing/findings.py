@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.compile.plan import origin_of
+from engine.compile.origins import origin_of
 from engine.testing.report import CaseResult, Outcome
 from policy.diagnostics.diagnostic import Diagnostic, Related, Severity
 from policy.diagnostics.registry import RULES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.testing.carriers import Carriers
 from engine.testing.findings import Findings
 from engine.testing.oracle import Question
 from engine.testing.questions import (
@@ -15,7 +14,7 @@ from engine.testing.questions import (
 )
 
 if TYPE_CHECKING:
-    from engine.compile.network import CompiledNetwork
+    from engine.testing.carriers import Carriers
     from engine.testing.oracle import Oracle, Reach
     from engine.testing.report import CaseResult
     from policy.model.cases import TestCase
@@ -29,10 +28,11 @@ __all__ = ["CaseJudge"]
 class CaseJudge:
     """Judges the network cases of one policy."""
 
-    def __init__(self, policy: Policy, oracle: Oracle, network: CompiledNetwork | None) -> None:
+    def __init__(self, policy: Policy, oracle: Oracle, carriers: Carriers | None) -> None:
+        """Judge by an oracle; `carriers` answers for single devices where an inventory is known."""
         self._policy = policy
         self._oracle = oracle
-        self._carriers = None if network is None else Carriers(network)
+        self._carriers = carriers
 
     def judge(self, case: TestCase) -> CaseResult:
         """Evaluate a case."""

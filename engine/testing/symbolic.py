@@ -7,15 +7,11 @@ neither is who is in a group of the identity provider. Answers are True, False o
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from engine.compile.plan import DEFAULT_ACL, origin_of
-from engine.directory import Directory
-from engine.netset.constants import INTERNET_SET, TAILNET_SET
-from engine.netset.ipset import IpSet
+from engine.compile.origins import origin_of, rules_in_force
 from engine.resolve.posture import satisfies_any
-from engine.resolve.selectors import Resolver
-from engine.rules import DEFAULT_PROTOCOLS
 from engine.testing.oracle import Question, Reach
 from policy.model.rules import Acl
 from policy.model.selectors import (
@@ -37,7 +33,9 @@ from policy.model.selectors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from engine.rules import Origin
+    from engine.netset.ipset import IpSet
+    from engine.origin import Origin
+    from engine.resolve.literals import Literals
     from policy.model.document import Policy
     from policy.model.ports import Ports
     from policy.model.rules import Grant
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["SymbolicOracle"]
 
 Certain = bool | None
+_DEFAULT_PROTOCOLS = (6, 17, 1, 58)
 
 
 class SymbolicOracle:
@@ -52,8 +51,6 @@ class SymbolicOracle:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        # With nobody in it, a directory still tells what literal addresses stand for.
-        self._literals = Resolver(policy, Directory(users=(), nodes=()))
 
     def reach(self, question: Question) -> Reach:
         """Answer for each thing that a source and a destination stand for."""
@@ -107,9 +104,8 @@ class SymbolicOracle:
         return answer
 
     def _rules(self) -> Iterable[Grant | Acl]:
-        if self._policy.allows_everything:
-            return (DEFAULT_ACL,)
-        return (r for r in self._policy.network_rules if isinstance(r, Acl) or not r.via)
+        rules = rules_in_force(self._policy)
+        return (r for r in rules if isinstance(r, Acl) or not r.via)
 
     def _holds_source(self, rule: Grant | Acl, src: Selector, question: Question) -> Certain:
         postures = rule.src_posture or self._policy.default_src_posture
@@ -124,7 +120,7 @@ class SymbolicOracle:
         return _any(
             self._covers(selector, dst)
             for selector, protocol, ports in _openings(rule)
-            if any(n in (protocol or DEFAULT_PROTOCOLS) for n in question.protocols)
+            if any(n in (protocol or _DEFAULT_PROTOCOLS) for n in question.protocols)
             and ports.first <= port <= ports.last
         )
 
@@ -144,23 +140,28 @@ class SymbolicOracle:
         if literal is not None or wanted is not None:
             # A name against an address: they can only meet inside the tailnet's own ranges.
             known = literal if literal is not None else wanted
-            return None if known is not None and known.overlaps(TAILNET_SET) else False
+            return None if known is not None and self._literals.in_tailnet(known) else False
         return self._name_covers(rule, asked)
 
     def _wildcard_covers(self, asked: Selector) -> Certain:
         wanted = self._literal(asked)
-        if wanted is None or wanted.issubset(TAILNET_SET):
+        if wanted is None or self._literals.all_in_tailnet(wanted):
             return True
         # Outside of the tailnet `*` holds the subnets that routers bring in.
         return None
 
     def _literal(self, selector: Selector) -> IpSet | None:
         """Return the addresses that a selector spells out; None for names of devices."""
-        if isinstance(selector, Autogroup):
-            return INTERNET_SET if selector.name == "internet" else None
-        if isinstance(selector, Address | Cidr | HostAlias | IpSetName):
-            return IpSet.of_strings(self._literals.extent(selector).texts)
+        if isinstance(selector, Address | Cidr | HostAlias | IpSetName | Autogroup):
+            return self._literals.addresses(selector)
         return None
+
+    @cached_property
+    def _literals(self) -> Literals:
+        # Imported here: most small policies spell no addresses out, and start the faster.
+        from engine.resolve.literals import Literals  # noqa: PLC0415
+
+        return Literals(self._policy)
 
     def _name_covers(self, rule: Selector, asked: Selector) -> Certain:
         if rule == asked:
