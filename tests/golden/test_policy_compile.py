@@ -14,6 +14,7 @@ import pytest
 
 from engine.compile.network import CompiledNetwork
 from engine.inventory import read_inventory
+from policy.hujson.format import format_source
 from policy.hujson.parse import parse
 from policy.hujson.plain import to_python
 from policy.hujson.tree import Object
@@ -139,5 +140,6 @@ def _rewrite(
     else:
         fresh |= {host: told for host, told in actual.items() if host not in expected and told}
     span = next(member.value.span for member in root.members if member.name.value == "expect")
-    spelt = json.dumps(fresh, ensure_ascii=False, indent="\t").replace("\n", "\n\t")
-    CASES[name].write_text(text[: span.start] + spelt + text[span.end :], encoding="utf-8")
+    spelt = json.dumps(fresh, ensure_ascii=False)
+    fresh_text = format_source(Source(name, text[: span.start] + spelt + text[span.end :]))
+    CASES[name].write_text(fresh_text, encoding="utf-8")

@@ -12,6 +12,7 @@ import pytest
 from engine.inventory import read_inventory
 from engine.testing.run import run_tests
 from policy.diagnostics.registry import RULES
+from policy.hujson.format import format_source
 from policy.load import load
 from policy.source import MAX_BYTES, Source
 
@@ -147,6 +148,13 @@ def test_what_to_prefer_passes_its_tests(code: str) -> None:
     text = snippets(code).prefer
     assert text is not None
     assert failing_codes(text) == set()
+
+
+@pytest.mark.parametrize("code", [code for code in PAGES if snippets(code).prefer])
+def test_what_to_prefer_is_formatted(code: str) -> None:
+    text = snippets(code).prefer
+    assert text is not None
+    assert format_source(Source("page.hujson", text)) == text
 
 
 def test_pages_without_an_example_to_prefer_are_about_the_tool() -> None:
