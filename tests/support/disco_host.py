@@ -1,0 +1,152 @@
+"""A node's path discovery on real sockets: path book, STUN and a relay client, nothing else.
+
+Stands in for the agent where only paths are under test. The machines' clock may run faster than
+the wall's: NATs do not care, and a test that waits for nothing to happen is over sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from control.keys import DiscoPrivate, NodePrivate
+from node.disco.sealing import MAGIC
+from node.paths.book import EndpointsWanted, PathBook, PathNews, PeerAddresses, ToAddress, ToRelay
+from node.paths.peer_path import PathChanged, PathKind
+from node.transport.endpoint import Endpoint
+from relay.dial import RelayClient
+from relay.frames import RecvPacket
+from relay.session_client import ClientOptions
+from relay.stun import NotStunError, encode_request, is_stun, parse_response
+
+if TYPE_CHECKING:
+    import socket
+
+    from relay.session_client import ClientEvent
+
+REGION = 1
+STUN_RETRY_S = 0.15
+STUN_TRIES = 3
+
+
+@dataclass
+class DiscoHost(asyncio.DatagramProtocol):
+    """One node behind one UDP socket."""
+
+    clock_rate: float = 1.0
+    history: list[tuple[float, PathChanged]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started_at = self._loop.time()
+        self.private = NodePrivate.generate(os.urandom)
+        self.key = self.private.public.raw
+        self.book = PathBook(DiscoPrivate.generate(os.urandom), self.key, os.urandom)
+        self.endpoints: set[Endpoint] = set()
+        self.relay: RelayClient | None = None
+        self.heard_by_relay: list[bytes] = []
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def now(self) -> float:
+        """Return the machines' time."""
+        return 1000.0 + (self._loop.time() - self._started_at) * self.clock_rate
+
+    async def open(self, udp: socket.socket) -> None:
+        """Take a bound UDP socket."""
+        self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
+
+    async def join_relay(self, tcp: socket.socket, address: tuple[str, int]) -> None:
+        """Connect to a relay with a socket of our own namespace."""
+        await self._loop.sock_connect(tcp, address)
+        options = ClientOptions(host=address[0])
+        _transport, self.relay = await self._loop.create_connection(
+            lambda: RelayClient(self.private, options, self._on_relay_event), sock=tcp
+        )
+        await self.relay.welcomed
+
+    async def find_endpoints(self, servers: list[tuple[str, int]]) -> None:
+        """Ask STUN servers for our address, a few times; blocked UDP finds none."""
+        for _ in range(STUN_TRIES):
+            for server in servers:
+                self._send(encode_request(os.urandom(12)), server)
+            await asyncio.sleep(STUN_RETRY_S)
+            if self.endpoints:
+                break
+        self.book.set_own_endpoints(self.endpoints, self.now())
+
+    def addresses(self) -> PeerAddresses:
+        """Return what a netmap would tell of us."""
+        return PeerAddresses(self.key, self.book.disco_key, (), REGION)
+
+    def meet(self, peer: DiscoHost) -> None:
+        """Take another node as our one peer."""
+        self.book.set_peers([peer.addresses()], self.now())
+
+    def send(self, peer: DiscoHost, packet: bytes) -> None:
+        """Send one user packet the way the path says."""
+        route = self.book.route(peer.key, self.now())
+        if route is not None and route.by_relay and self.relay is not None:
+            self.relay.send_packet(peer.key, packet)
+        self.pump()
+
+    def kind(self, peer: DiscoHost) -> PathKind:
+        """Return how packets to the peer travel."""
+        path = self.book.path(peer.key)
+        return path.kind(self.now()) if path else PathKind.RELAYED
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Sort what arrives, as the agent's transport does."""
+        source = Endpoint.from_sockaddr(addr)
+        if is_stun(data):
+            try:
+                binding = parse_response(data)
+            except NotStunError:
+                return
+            self.endpoints.add(Endpoint(binding.address, binding.port))
+        elif data.startswith(MAGIC):
+            self.book.receive_udp(data, source, self.now())
+            self.pump()
+
+    def error_received(self, exc: Exception) -> None:
+        """Ignore ICMP errors: candidates that lead nowhere cause them all the time."""
+
+    def _on_relay_event(self, event: ClientEvent) -> None:
+        if not isinstance(event, RecvPacket):
+            return
+        if event.packet.startswith(MAGIC):
+            self.book.receive_relay(event.packet, event.source, REGION, self.now())
+            self.pump()
+        else:
+            self.heard_by_relay.append(event.packet)
+
+    def pump(self) -> None:
+        """Serve timers, send what the book wants sent, note what it says."""
+        due = self.book.deadline()
+        if due is not None and due <= self.now():
+            self.book.on_deadline(self.now())
+        for packet in self.book.transmit():
+            match packet:
+                case ToAddress(data, endpoint):
+                    self._send(data, endpoint.address[:2])
+                case ToRelay(data, node_key, _region):
+                    if self.relay is not None:
+                        self.relay.send_packet(node_key, data)
+        while (event := self.book.next_event()) is not None:
+            match event:
+                case EndpointsWanted():
+                    self.book.set_own_endpoints(self.endpoints, self.now())
+                case PathNews(event=PathChanged() as changed):
+                    self.history.append((self._loop.time() - self._started_at, changed))
+
+    def _send(self, data: bytes, address: tuple[str, int]) -> None:
+        if self._transport is not None:
+            self._transport.sendto(data, address)
+
+    def close(self) -> None:
+        """Give sockets back."""
+        if self.relay is not None:
+            self.relay.close()
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,211 @@
+"""A laboratory of NATs: hosts, routers and an internet, made of network namespaces.
+
+    lanA, lanA2 ── natA ──┐                     ┌── natB ── lanB
+    192.168.1.0/24        ├── inet (203.0.113) ─┤    192.168.2.0/24
+                   cgn ───┘                     └── srv (.10 and .20)
+
+Needs root on Linux with nftables. Sockets are made inside a namespace and used from this process,
+so one event loop can be many hosts. Rules and measured behaviour of each NAT class are recorded
+in `tests/golden/paths/nat_rules.json`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.support.vectors import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+RULES = load("paths", "nat_rules")
+SERVERS = ("203.0.113.10", "203.0.113.20")
+SERVERS6 = ("2001:db8:ffff::10", "2001:db8:ffff::20")
+LAN = {"A": "192.168.1.0/24", "B": "192.168.2.0/24", "C": "100.64.0.0/24"}
+WAN = {"A": "203.0.113.101", "B": "203.0.113.102", "C": "203.0.113.103"}
+ROUTER = {"A": "natA", "B": "natB", "C": "cgn"}
+HOSTS = (("lanA", "A", 2), ("lanA2", "A", 3), ("lanB", "B", 2))
+CARRIER_INSIDE = "100.64.0.101"
+NAMES = ("inet", "srv", "natA", "natB", "cgn", "lanA", "lanA2", "lanB")
+FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def is_possible() -> bool:
+    """Whether this machine lets us build the laboratory."""
+    return os.geteuid() == 0 and all(map(shutil.which, ("ip", "nft", "sysctl")))
+
+
+class NatLab:
+    """The laboratory, up between `with` and its end. Namespaces carry this process's number."""
+
+    def __init__(self, *, with_ipv6: bool = False, carrier: bool = False) -> None:
+        self._prefix = f"postern{os.getpid()}-"
+        self._with_ipv6 = with_ipv6
+        self._carrier = carrier
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for name in NAMES:
+                run("ip", "netns", "add", self._prefix + name)
+                stack.callback(run, "ip", "netns", "del", self._prefix + name)
+                self.inside(name, "ip", "link", "set", "lo", "up")
+                for scope in ("all", "default"):
+                    self.inside(name, "sysctl", "-qw", f"net.ipv6.conf.{scope}.accept_dad=0")
+            self._wire()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def inside(self, name: str, *command: str, text: str | None = None) -> str:
+        """Run a command in a namespace."""
+        return run("ip", "netns", "exec", self._prefix + name, *command, text=text)
+
+    def set_class(self, side: str, nat_class: str) -> None:
+        """Make the router of a side behave like a NAT class."""
+        behind_carrier = self._carrier and side == "A"
+        wan = CARRIER_INSIDE if behind_carrier else WAN[side]
+        rules: str = RULES["classes"][nat_class]["nft"]
+        lan = LAN[side]
+        rules = rules.replace("{W}", wan).replace("{L}", lan)
+        self.load_rules(ROUTER[side], rules.replace("{H}", lan.replace(".0/24", ".2")))
+
+    def load_rules(self, name: str, rules: str) -> None:
+        """Replace a router's nftables rules."""
+        if not rules.startswith("flush ruleset"):
+            rules = "flush ruleset\n" + rules
+        self.inside(name, "nft", "-f", "-", text=rules)
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """Let sockets made inside belong to a namespace; they stay there afterwards."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        there = os.open(f"/var/run/netns/{self._prefix}{name}", os.O_RDONLY)
+        try:
+            enter(there)
+            yield
+        finally:
+            enter(home)
+            os.close(there)
+            os.close(home)
+
+    def udp(self, name: str, host: str = "0.0.0.0", port: int = 0) -> socket.socket:
+        """Return a bound UDP socket of a host."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with self.within(name):
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind((host, port))
+        return sock
+
+    def listener(self, name: str, host: str, port: int) -> socket.socket:
+        """Return a listening TCP socket of a host."""
+        with self.within(name):
+            sock = socket.create_server((host, port))
+        sock.setblocking(False)
+        return sock
+
+    def tcp(self, name: str) -> socket.socket:
+        """Return an unconnected TCP socket of a host."""
+        with self.within(name):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        return sock
+
+    def _wire(self) -> None:
+        self._bridge("inet", "br0")
+        servers = [f"{ip}/24" for ip in SERVERS] + [f"{ip}/64" for ip in SERVERS6]
+        self._plug("srv", "w", "inet", "br0", *servers)
+        self._plug("cgn", "w", "inet", "br0", f"{WAN['C']}/24")
+        self._bridge("cgn", "lan0", "100.64.0.1/24")
+        if self._carrier:
+            self._plug("natA", "w", "cgn", "lan0", f"{CARRIER_INSIDE}/24")
+            self.inside("natA", "ip", "route", "add", "default", "via", "100.64.0.1")
+        else:
+            self._plug("natA", "w", "inet", "br0", f"{WAN['A']}/24", "2001:db8:ffff::101/64")
+        self._plug("natB", "w", "inet", "br0", f"{WAN['B']}/24", "2001:db8:ffff::102/64")
+        for side, number in (("A", 1), ("B", 2)):
+            address6 = f"2001:db8:{number}::1/64"
+            self._bridge(ROUTER[side], "lan0", f"192.168.{number}.1/24", address6)
+        for name, side, last in HOSTS:
+            self._host(name, side, last)
+        for router in ROUTER.values():
+            self.inside(router, "sysctl", "-qw", *FORWARDING)
+        if self._with_ipv6:
+            self._route_ipv6()
+
+    def _host(self, name: str, side: str, last: int) -> None:
+        number = "AB".index(side) + 1
+        addresses = (f"192.168.{number}.{last}/24", f"2001:db8:{number}::{last}/64")
+        self._plug(name, "e", ROUTER[side], "lan0", *addresses)
+        self.inside(name, "ip", "route", "add", "default", "via", f"192.168.{number}.1")
+        if self._with_ipv6:
+            via = f"2001:db8:{number}::1"
+            self.inside(name, "ip", "-6", "route", "add", "default", "via", via)
+
+    def _route_ipv6(self) -> None:
+        for name in ("srv", "natA", "natB"):
+            for number, router in ((1, "natA"), (2, "natB")):
+                if name != router:
+                    via = f"2001:db8:ffff::10{number}"
+                    target = f"2001:db8:{number}::/64"
+                    self.inside(name, "ip", "-6", "route", "add", target, "via", via)
+
+    def _bridge(self, name: str, bridge: str, *addresses: str) -> None:
+        self.inside(name, "ip", "link", "add", bridge, "type", "bridge")
+        self.inside(name, "ip", "link", "set", bridge, "up")
+        self._address(name, bridge, addresses)
+
+    def _plug(self, name: str, device: str, to: str, bridge: str, *addresses: str) -> None:
+        peer = f"p-{name}-{device}"[:15]
+        ends = ("netns", self._prefix + name, "type", "veth", "peer", "name", peer)
+        run("ip", "link", "add", device, *ends, "netns", self._prefix + to)
+        self.inside(to, "ip", "link", "set", peer, "master", bridge, "up")
+        self.inside(name, "ip", "link", "set", device, "up")
+        self._address(name, device, addresses)
+
+    def _address(self, name: str, device: str, addresses: tuple[str, ...]) -> None:
+        for address in addresses:
+            # A routed IPv6 path would quietly make every pair of IPv4 NATs direct.
+            if self._with_ipv6 or ":" not in address:
+                self.inside(name, "ip", "addr", "add", address, "dev", device)
+
+
+def run(*command: str, text: str | None = None) -> str:
+    """Run a command; on failure say what it printed."""
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def enter(namespace: int) -> None:
+    """Move this thread into a network namespace."""
+    if _libc.setns(namespace, CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")
+
+
+def namespaces_left() -> list[str]:
+    """Return what this process left behind, which must be nothing."""
+    folder = Path("/var/run/netns")
+    prefix = f"postern{os.getpid()}-"
+    return sorted(p.name for p in folder.glob(f"{prefix}*")) if folder.exists() else []
