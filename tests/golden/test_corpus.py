@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.compile.network import CompiledNetwork
-from engine.directory import Directory
 from engine.inventory import read_inventory
 from engine.testing.run import run_tests
 from policy.diagnostics.diagnostic import Severity
@@ -23,6 +22,9 @@ from tests.support.corpus import (
     with_sorted_principals,
     without_auto_update,
 )
+
+if TYPE_CHECKING:
+    from engine.directory import Directory
 
 RECORDINGS = {recording["id"]: recording for recording in recordings()}
 ACCEPTED = [name for name, recording in RECORDINGS.items() if recording["response"]["code"] == 200]
