@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXAMPLE := examples/policies/01-engineering-and-ops
+EXAMPLE := examples/policies/01-engineering-and-operations
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types imports unit soak bench format clean
