@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlServer", "load_control_key", "running_server"]
 
-_REGISTER_BURST = 200
-_REGISTER_PER_SECOND = 20.0
 _MAX_BODY_BYTES = 32 << 20
 _log = structlog.get_logger("control")
 
@@ -152,7 +150,9 @@ async def _compose(
         presence=presence,
         atlas=atlas,
         register_limit=RateLimit(
-            burst=_REGISTER_BURST, per_second=_REGISTER_PER_SECOND, clock=loop.time
+            burst=config.register_limit.burst,
+            per_second=config.register_limit.per_second,
+            clock=loop.time,
         ),
     )
     ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config))

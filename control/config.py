@@ -161,6 +161,15 @@ class Node(_Section):
     ephemeral: Ephemeral = Ephemeral()
 
 
+class RegisterLimit(_Section):
+    """How often one address, and one machine, may register."""
+
+    burst: Annotated[int, Field(gt=0)] = 200
+    """At once."""
+    per_second: Annotated[float, Field(gt=0)] = 20.0
+    """After that."""
+
+
 class PolicyConfig(_Section):
     """Where the policy is kept."""
 
@@ -251,6 +260,7 @@ class ControlConfig(BaseSettings):
     derp: Derp = Derp()
     node: Node = Node()
     policy: PolicyConfig = PolicyConfig()
+    register_limit: RegisterLimit = RegisterLimit()
     tls: Tls = Tls()
     log: Log = Log()
     oidc: Oidc = Oidc()
