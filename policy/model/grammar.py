@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy.lalr.scanner import Grammar, UnexpectedTextError
@@ -60,6 +59,8 @@ def parse_term(start: str, text: str) -> Any:
 @cache
 def _posture_parser() -> Lark:
     # Few policies have postures; the others do without Lark and start the faster.
+    from pathlib import Path  # noqa: PLC0415
+
     from lark import Lark  # noqa: PLC0415
 
     grammar = Path(__file__).with_name("posture.lark").read_text(encoding="utf-8")
