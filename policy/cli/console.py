@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from policy.cli.exit_codes import CannotRunError
 from policy.report.style import Style
 from policy.report.text import one_line
 
@@ -27,8 +28,13 @@ class Console:
         self.environ = environ
 
     def write(self, text: str) -> None:
-        """Write what was asked for."""
-        self.stdout.write(text)
+        """Write what was asked for. Raises CannotRunError, or BrokenPipeError."""
+        try:
+            self.stdout.write(text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CannotRunError(f"cannot write: {error.strerror}") from error
 
     def complain(self, message: str) -> None:
         """Write one line that is no part of what was asked for."""

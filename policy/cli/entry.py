@@ -32,6 +32,8 @@ def run_process() -> int:
     try:
         code = run(sys.argv[1:], console)
         sys.stdout.flush()
+        # The interpreter looks for garbage once more as it ends: a tenth of a small check.
+        gc.freeze()
     except BrokenPipeError:
         # Whoever read us has enough. What is left in the buffer must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

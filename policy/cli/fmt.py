@@ -114,7 +114,9 @@ def _format(path: str, source: Source) -> _Formatted:
     try:
         return _Formatted(path, source, format_source(source), ())
     except FormatError as error:
-        raise CannotRunError(f"{source.name}: {error}") from error
+        # Most of what the formatter says starts with the name already.
+        said = str(error).removeprefix(f"{source.name}: ")
+        raise CannotRunError(f"{source.name}: {said}") from error
 
 
 def _replace(path: str, text: str) -> None:
@@ -193,7 +195,7 @@ def _diff(file: _Formatted, style: Style) -> str:
         return ""
     import difflib  # noqa: PLC0415  only for --diff
 
-    name = one_line(file.source.name)
+    name = one_line(file.source.name).lstrip("/")
     lines = difflib.unified_diff(
         _lines(file.source.text),
         _lines(file.text or ""),
