@@ -3,7 +3,7 @@
 Rules are taken apart into clauses (`clauses`), one bit each, the first clause highest. A flow
 satisfies the clauses in the intersection of three bitmasks: by source, by destination, and by
 protocol and port (`axis`). The length of the intersection in bits tells the first rule that
-matches. Thousands of rules cost about what ten do: wider masks are all that grows.
+matches. Wider masks are all that grows with the number of rules.
 
 Bit 0 is no clause. Every address has it, but only TSMP's service does: it makes that protocol
 pass, whatever the rules.
