@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from policy.diagnostics.diagnostic import Related
 from policy.model.selectors import (
     AUTOGROUPS,
     ROLE_AUTOGROUPS,
@@ -148,6 +149,8 @@ class SelectorReader:
     def __init__(self, names: Names, found: Collector) -> None:
         self.names = names
         self.found = found
+        self._member_spelling: Term | None = None
+        self._mixes_spellings = False
 
     def read(self, term: Term, place: Place) -> Selector | None:
         """Return the selector, or None after reporting why there is none."""
@@ -182,6 +185,8 @@ class SelectorReader:
         return False
 
     def _autogroup_may_stand(self, selector: Autogroup, term: Term, place: Place) -> bool:
+        if selector.name == "member":
+            self._check_spelling(term)
         if selector.name in place.autogroups:
             return True
         if selector.name not in AUTOGROUPS:
@@ -198,6 +203,21 @@ class SelectorReader:
         else:
             self.refuse(selector, term, place)
         return False
+
+    def _check_spelling(self, term: Term) -> None:
+        """Report, once, that both spellings of one autogroup are in use."""
+        first = self._member_spelling
+        if first is None:
+            self._member_spelling = term
+        elif first.text != term.text and not self._mixes_spellings:
+            self._mixes_spellings = True
+            self.found.meaning(
+                "POL412",
+                f'cannot mix "{first.text}" and "{term.text}"',
+                term.span,
+                help="write `autogroup:member` throughout",
+                related=(Related(f"`{first.text}` is used here", first.span),),
+            )
 
     def _refers(self, selector: Selector, term: Term, place: Place) -> bool:
         missing = self.names.undefined(selector)

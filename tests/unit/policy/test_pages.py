@@ -58,7 +58,6 @@ ELSEWHERE = {
 """Codes that `load` never gives, and why."""
 
 BY_LOADING = sorted(set(RULES) - set(BY_BYTES) - BY_TESTS - set(ELSEWHERE))
-PENDING = pytest.mark.xfail(reason="no check gives POL412 yet", strict=True)
 
 
 class Snippets(NamedTuple):
@@ -113,9 +112,7 @@ def test_page_fits_a_terminal(code: str) -> None:
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize(
-    "code", [pytest.param(c, marks=PENDING) if c == "POL412" else c for c in BY_LOADING]
-)
+@pytest.mark.parametrize("code", BY_LOADING)
 def test_what_to_avoid_gives_the_code_and_no_other(code: str) -> None:
     text = snippets(code).avoid
     assert text is not None
