@@ -4,7 +4,8 @@
     pytest                     # collects *.test.hujson, and what `policy_files` names
 
 Each test of a policy or suite is an item; so is the policy's text. A test whose answer depends on
-an inventory is skipped where there is none, or fails with `--policy-strict`.
+an inventory is skipped where there is none, or fails with `--policy-strict`. The inventory is the
+one given, else `x.inventory.json` beside `x.hujson`.
 
 pytest loads this module in every run of everybody who has the product installed: it imports
 nothing but pytest until there is a policy to collect.
@@ -33,6 +34,7 @@ __all__ = ["PolicyFile", "PolicyItem", "SuiteFile"]
 # ruff: noqa: PLC0415  every import of ours waits until there is a policy; see above
 
 _SUITE_SUFFIX = ".test.hujson"
+_INVENTORY_SUFFIX = ".inventory.json"
 _POLICY_SUFFIXES = (".hujson", ".json")
 
 
@@ -50,7 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--policy-inventory",
         metavar="FILE",
-        help="users and devices as JSON, for tests whose answer depends on them",
+        help="users and devices as JSON, for tests whose answer depends on them"
+        f" (default: NAME{_INVENTORY_SUFFIX} beside the policy)",
     )
     group.addoption(
         "--policy-strict",
@@ -102,7 +105,7 @@ class PolicyFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Read the policy. Raises CollectError where the file cannot be read."""
-        directory = _directory(self.config)
+        directory = _directory(self.path, self.config)
         source = _read(self.path, self.config)
         policy, findings = _load(source, directory)
         yield TextItem.from_parent(self, name="valid", findings=findings)
@@ -117,12 +120,13 @@ class SuiteFile(pytest.File):
         """Read the suite. Raises CollectError where it or its policy cannot be read."""
         from policy.suite import load_suite
 
-        directory = _directory(self.config)
         suite = load_suite(_read(self.path, self.config))
         if any(found.severity.value == "error" for found in suite.diagnostics):
             yield TextItem.from_parent(self, name="valid", findings=suite.diagnostics)
             return
-        policy, findings = _load(_read(self._policy_path(), self.config), directory)
+        path = self._policy_path()
+        directory = _directory(path, self.config)
+        policy, findings = _load(_read(path, self.config), directory)
         if policy is None:
             yield TextItem.from_parent(self, name="policy is valid", findings=findings)
             return
@@ -219,7 +223,7 @@ class _Run:
 
 
 _NAMED = pytest.StashKey["list[Path]"]()
-_DIRECTORY = pytest.StashKey["Directory | None"]()
+_DIRECTORIES = pytest.StashKey["dict[Path, Directory]"]()
 
 
 def _case_items(
@@ -251,18 +255,22 @@ def _load(
     return loaded.policy, loaded.diagnostics
 
 
-def _directory(config: pytest.Config) -> Directory | None:
-    """Read the inventory once; None where none is given."""
-    if _DIRECTORY not in config.stash:
-        option: str | None = config.getoption("--policy-inventory")
-        setting: str = config.getini("policy_inventory")
-        path = None
-        if option:
-            path = config.invocation_params.dir / option
-        elif setting:
-            path = config.rootpath / setting
-        config.stash[_DIRECTORY] = None if path is None else _read_directory(path)
-    return config.stash[_DIRECTORY]
+def _directory(policy: Path, config: pytest.Config) -> Directory | None:
+    """Read a policy's inventory, each file once; None where there is none."""
+    option: str | None = config.getoption("--policy-inventory")
+    setting: str = config.getini("policy_inventory")
+    if option:
+        path = config.invocation_params.dir / option
+    elif setting:
+        path = config.rootpath / setting
+    else:
+        path = policy.with_name(policy.stem + _INVENTORY_SUFFIX)
+        if not path.is_file():
+            return None
+    read = config.stash.setdefault(_DIRECTORIES, {})
+    if path not in read:
+        read[path] = _read_directory(path)
+    return read[path]
 
 
 def _read_directory(path: Path) -> Directory:

@@ -102,7 +102,7 @@ def postures() -> Schema:
     whole = record(
         "Posture",
         "Assertions and what happens when they fail.",
-        {"assertions": assertions, "onFailure": {"anyOf": [failure, {"type": "null"}]}},
+        {"assertions": assertions, "onFailure": {**failure, "type": ["object", "null"]}},
     )
     return object_of(
         "Postures",
