@@ -35,10 +35,15 @@ class Candidate:
     origins: set[Origin]
     noted_at: float
     pinged_at: float | None = None
+    pinged_back_at: float | None = None
 
     def is_due(self, now: float, interval_s: float) -> bool:
         """Whether it is time to ping it again."""
         return self.pinged_at is None or now - self.pinged_at >= interval_s
+
+    def may_ping_back(self, now: float, interval_s: float) -> bool:
+        """Whether a ping that came from it may be answered by one of ours."""
+        return self.pinged_back_at is None or now - self.pinged_back_at >= interval_s
 
 
 def is_plausible(endpoint: Endpoint) -> bool:

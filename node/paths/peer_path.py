@@ -27,6 +27,7 @@ from node.paths.timing import (
     CALL_ME_MAYBE_RETRY_S,
     GOOD_ENOUGH_NS,
     HEARTBEAT_S,
+    PING_BACK_S,
     PING_INTERVAL_S,
     PING_TIMEOUT_S,
     PROBE_LATENCIES,
@@ -234,14 +235,14 @@ class PeerPath:
             return
         self._seen_pings.append((ping.transaction, source))
         self._out.append(Outgoing(Pong(ping.transaction, source), source))
-        is_new = source not in self._candidates
         keep = self._best.endpoint if self._best else None
         candidate = self._candidates.add(source, Origin.REFLEXIVE, now, keep)
         if candidate is None:
             return
         self._events.append(PeerSeenAt(source))
         # The one way through a NAT that maps by destination: use what the peer made at once.
-        if is_new and not self._is_trusted(now):
+        if not self._is_trusted(now) and candidate.may_ping_back(now, PING_BACK_S):
+            candidate.pinged_back_at = now
             self._ping(candidate, Purpose.DISCOVERY, now)
 
     def receive_ping_by_relay(self, ping: Ping, region: int, relay: Endpoint) -> None:

@@ -31,6 +31,11 @@ PROBE_LATENCIES: Final = 4
 """A path that leaves a question unanswered for the larger of half a second and four latencies is
 doubted: packets then go by the relay as well, seconds before trust formally ends."""
 
+PING_BACK_S: Final = 1.0
+"""A ping shows that its way in is open now, so while the path is not proven it is answered with a
+ping of our own, once a second for each address. Two port-restricted NATs open in one round that
+way: whichever side's first ping was too early gets its second chance at once."""
+
 CALL_ME_MAYBE_LEAST_S: Final = 0.2
 """Lists that come faster are ignored: each makes us ping everything on it."""
 

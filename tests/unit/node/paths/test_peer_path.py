@@ -224,10 +224,26 @@ def test_address_a_ping_came_from_is_tried_at_once() -> None:
     assert bench.send() == Route(NEW, by_relay=False)
 
 
-def test_two_sides_that_ping_each_other_stop() -> None:
+def test_two_sides_that_ping_each_other_do_so_once_a_second_at_most() -> None:
     bench = Bench()
-    bench.path.receive_ping(Ping(b"1" * 12, NODE), FAR, bench.now)
-    bench.path.receive_ping(Ping(b"2" * 12, NODE), FAR, bench.now)
+    for number in range(30):
+        bench.path.receive_ping(Ping(bytes((number,)) * 12, NODE), FAR, bench.now)
+        bench.now += 0.1
+    assert len([o for o in bench.collect() if isinstance(o.message, Ping)]) == 3
+
+
+def test_ping_that_came_through_gets_our_early_one_repeated() -> None:
+    bench = Bench()
+    bench.path.receive_call_me_maybe(CallMeMaybe((NEW,)), bench.now)
+    bench.collect()
+    bench.path.receive_ping(Ping(b"1" * 12, NODE), NEW, bench.now + 0.01)
+    assert NEW in bench.pings(bench.collect())
+
+
+def test_proven_path_needs_no_ping_back() -> None:
+    bench = Bench()
+    bench.go_direct()
+    bench.path.receive_ping(Ping(b"1" * 12, NODE), NEW, bench.now)
     assert not [o for o in bench.collect() if isinstance(o.message, Ping)]
 
 
