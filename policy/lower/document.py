@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policy.hujson.tree import Object
+from policy.lower.acls import lower_acls
 from policy.lower.approvers import lower_auto_approvers
 from policy.lower.cases import check_ssh_destinations, lower_ssh_tests, lower_tests
 from policy.lower.definitions import (
@@ -15,9 +16,10 @@ from policy.lower.definitions import (
     tag_owners,
 )
 from policy.lower.fields import Fields, describe
+from policy.lower.grants import lower_grants
 from policy.lower.ipsets import ipset_terms, lower_ipsets
 from policy.lower.names import Names
-from policy.lower.network import lower_acls, lower_grants, read_postures
+from policy.lower.network import read_postures
 from policy.lower.node_attrs import lower_node_attrs
 from policy.lower.places import SelectorReader
 from policy.lower.settings import lower_derp_map, lower_dns_records, lower_one_cgnat_route
