@@ -25,6 +25,7 @@ from node.paths.score import Quality, is_better
 from node.paths.timing import (
     CALL_ME_MAYBE_LEAST_S,
     CALL_ME_MAYBE_RETRY_S,
+    CALLED_REPEATS_S,
     GOOD_ENOUGH_NS,
     HEARTBEAT_S,
     PING_BACK_S,
@@ -161,6 +162,7 @@ class PeerPath:
         self._full_round_at: float | None = None
         self._called_at: float | None = None
         self._called_us_at: float | None = None
+        self._repeats_at: deque[float] = deque()
         self._heartbeat_at: float | None = None
         self._seen_pings: deque[tuple[bytes, Endpoint]] = deque(maxlen=64)
         self._shown: tuple[PathKind, Endpoint | None] = (PathKind.RELAYED, None)
@@ -196,6 +198,7 @@ class PeerPath:
     def deadline(self) -> float | None:
         """Return when `on_deadline` has something to do."""
         due = [q.sent_at + PING_TIMEOUT_S for q in self._questions.values()]
+        due += list(self._repeats_at)[:1]
         if self._heartbeat_at is not None:
             due.append(self._heartbeat_at)
         return min(due, default=None)
@@ -272,9 +275,8 @@ class PeerPath:
         wanted = [e for e in message.endpoints if not (e.ip.version == 6 and e.ip.is_link_local)]
         self._candidates.replace(wanted, Origin.CALL_ME_MAYBE, now)
         self._drop_best_unless_candidate(now)
-        for candidate in self._candidates:
-            if Origin.CALL_ME_MAYBE in candidate.origins:
-                self._ping(candidate, Purpose.DISCOVERY, now)
+        self._ping_called(now)
+        self._repeats_at = deque(now + after_s for after_s in CALLED_REPEATS_S)
 
     def ping_now(self, now: float) -> None:
         """Ping for a user: every candidate, and the relay as well."""
@@ -295,6 +297,7 @@ class PeerPath:
         self._trusted_until = 0.0
         self._doubted = False
         self._questions.clear()
+        self._repeats_at.clear()
         self._full_round_at = self._called_at = None
         self._candidates.forget_tries()
         self._show(now)
@@ -305,6 +308,10 @@ class PeerPath:
             if now - question.sent_at >= PING_TIMEOUT_S:
                 del self._questions[transaction]
                 self._note_unanswered(question, now)
+        while self._repeats_at and now >= self._repeats_at[0]:
+            self._repeats_at.popleft()
+            if not self._is_trusted(now):
+                self._ping_called(now)
         if self._heartbeat_at is not None and now >= self._heartbeat_at:
             self._beat(now)
         self._show(now)
@@ -391,6 +398,11 @@ class PeerPath:
         if self._best is not None and self._best.endpoint not in self._candidates:
             self._best = None
             self._show(now)
+
+    def _ping_called(self, now: float) -> None:
+        for candidate in self._candidates:
+            if Origin.CALL_ME_MAYBE in candidate.origins:
+                self._ping(candidate, Purpose.DISCOVERY, now)
 
     def _ping(self, candidate: Candidate, purpose: Purpose, now: float) -> None:
         candidate.pinged_at = now

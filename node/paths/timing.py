@@ -31,6 +31,10 @@ PROBE_LATENCIES: Final = 4
 """A path that leaves a question unanswered for the larger of half a second and four latencies is
 doubted: packets then go by the relay as well, seconds before trust formally ends."""
 
+CALLED_REPEATS_S: Final = (0.25, 1.0)
+"""After a call-me-maybe the same addresses are pinged again so much later, unless a path is
+proven: the first pings of both sides often cross on their way to NATs still closed."""
+
 PING_BACK_S: Final = 1.0
 """A ping shows that its way in is open now, so while the path is not proven it is answered with a
 ping of our own, once a second for each address. Two port-restricted NATs open in one round that

@@ -271,6 +271,23 @@ def test_flood_of_call_me_maybe_does_not_become_a_flood_of_pings() -> None:
     assert len(bench.collect()) == 2
 
 
+def test_call_me_maybe_is_followed_up_twice_while_nothing_answers() -> None:
+    bench = Bench()
+    bench.path.receive_call_me_maybe(CallMeMaybe((NEW,)), bench.now)
+    bench.advance(4, sending=False)
+    assert len([o for o in bench.sent if isinstance(o.message, Ping)]) == 3
+
+
+def test_answered_call_me_maybe_is_not_followed_up() -> None:
+    bench = Bench()
+    bench.path.receive_call_me_maybe(CallMeMaybe((NEW,)), bench.now)
+    bench.collect()
+    bench.answer(NEW)
+    bench.sent.clear()
+    bench.advance(4, sending=False)
+    assert bench.sent == []
+
+
 def test_thousand_endpoints_are_cut_to_a_hundred() -> None:
     bench = Bench()
     crowd = tuple(Endpoint.parse(f"203.0.113.1:{port}") for port in range(1000, 2000))
