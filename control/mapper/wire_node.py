@@ -92,7 +92,8 @@ def patch_between(old: Seen, new: Seen) -> PeerChange | None:
     if (
         old.allowed_ips != new.allowed_ips
         or old.primary_routes != new.primary_routes
-        or (old.is_expired and not new.is_expired)
+        # Said outright, so that a peer whose clock is wrong still knows.
+        or old.is_expired != new.is_expired
         or not _differs_only_in_patchable(before, after)
     ):
         return None
@@ -109,8 +110,8 @@ def patch_between(old: Seen, new: Seen) -> PeerChange | None:
         online=_news(old.is_online, new.is_online)
         if before.disco_key == after.disco_key
         else new.is_online,
-        last_seen=None if new.is_online else _news(before.last_seen, after.last_seen),
-        key_expiry=_expiry_news(before.expires_at, after.expires_at, is_now=new.is_expired),
+        last_seen=_last_seen_news(old, new),
+        key_expiry=_expiry_news(before.expires_at, after.expires_at),
     )
 
 
@@ -146,7 +147,16 @@ def _news(old: Any, new: Any) -> Any:
     return None if old == new else new
 
 
-def _expiry_news(old: datetime | None, new: datetime | None, *, is_now: bool) -> datetime | None:
-    if old == new and not is_now:
+def _last_seen_news(old: Seen, new: Seen) -> datetime | None:
+    """Return when a node was last there; nothing was said of that while it was online."""
+    if new.is_online:
+        return None
+    told = None if old.is_online else old.record.last_seen
+    news: datetime | None = _news(told, new.record.last_seen)
+    return news
+
+
+def _expiry_news(old: datetime | None, new: datetime | None) -> datetime | None:
+    if old == new:
         return None
     return ZERO_TIME if new is None else new

@@ -1,0 +1,207 @@
+"""Deltas against full maps: whatever happens, a stream folds to what a new stream would say.
+
+And nobody hears of a node that the policy does not let it see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from control.keys import DiscoPublic, NodePublic
+from control.mapper.atlas import Atlas
+from control.mapper.session import MapSession
+from control.policies.in_force import check_policy
+from control.registry.ledger import Change
+from control.registry.tailnet import Tailnet
+from control.wire import DerpMap, DnsConfig, Hostinfo, MapResponse, parse_addr_port
+from node.netmap.fold import fold
+from tests.support.records import NOW, node_record, user_record
+
+if TYPE_CHECKING:
+    from node.netmap.netmap import NetMap
+    from policy.model.document import Policy
+
+TAGS = ["tag:a", "tag:b", "tag:c"]
+OWNERS = '"tagOwners": {"tag:a": [], "tag:b": [], "tag:c": []}'
+TEXTS = [
+    "{" + OWNERS + "}",
+    "{" + OWNERS + ', "acls": []}',
+    "{"
+    + OWNERS
+    + ', "acls": [{"action": "accept", "src": ["tag:a"], "dst": ["tag:b:80"]}],'
+    + ' "ssh": [{"action": "accept", "src": ["tag:a"], "dst": ["tag:b"], "users": ["root"]}]}',
+    "{"
+    + OWNERS
+    + ', "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*"]},'
+    + ' {"action": "accept", "src": ["tag:c"], "dst": ["10.0.0.0/24:*", "autogroup:internet:*"]}]}',
+]
+
+
+def load(text: str) -> Policy:
+    policy = check_policy(text, None).policy
+    assert policy is not None
+    return policy
+
+
+POLICIES = [load(text) for text in TEXTS]
+
+KINDS = st.sampled_from(
+    ["add", "drop", "tags", "user", "endpoints", "derp", "disco", "key", "online", "name",
+     "routes", "expire", "revive", "policy", "hostinfo", "approve"]
+)  # fmt: skip
+STEPS = st.lists(st.tuples(KINDS, st.integers(1, 6), st.integers(0, 3), st.booleans()), max_size=25)
+
+
+def comparable(netmap: NetMap) -> dict[int, Any]:
+    """Return the peers; when a node was last seen means nothing while it is online."""
+    return {
+        number: replace(peer, last_seen=None) if peer.online else peer
+        for number, peer in netmap.peers.items()
+    }
+
+
+class World:
+    """A tailnet with an atlas, and viewers that fold what they hear."""
+
+    def __init__(self) -> None:
+        users = [user_record(id=1), user_record(id=2, name="bo", email="bo@example.com")]
+        self.tailnet = Tailnet(
+            users, [node_record(1), node_record(2, tags=("tag:b",), user_id=None)]
+        )
+        self.atlas = Atlas(
+            self.tailnet,
+            POLICIES[0],
+            domain="tail.example",
+            derp_map=DerpMap(regions={}, omit_default_regions=True),
+            dns_config=DnsConfig(proxied=True),
+            clock=lambda: NOW,
+        )
+        self.viewers: dict[int, tuple[MapSession, NetMap | None]] = {}
+
+    def do(self, kind: str, number: int, choice: int) -> None:
+        node = self.tailnet.node(number)
+        if kind == "policy":
+            self.atlas.set_policy(POLICIES[choice])
+            return
+        if kind == "add" and node is None:
+            self.tailnet.put_node(node_record(number, user_id=1 + choice % 2))
+        elif node is None:
+            return
+        elif kind == "drop":
+            self.tailnet.drop_node(number)
+            self.viewers.pop(number, None)
+        elif kind == "online":
+            self.tailnet.set_online(number, is_online=bool(choice % 2))
+        else:
+            self.tailnet.put_node(replace(node, **self.change(kind, number, choice)))
+        is_presence = kind in {"expire", "revive", "approve"}
+        self.atlas.on_change(Change(nodes=frozenset({number}), is_presence=is_presence))
+
+    def change(self, kind: str, number: int, choice: int) -> dict[str, Any]:
+        key = bytes([number, choice]) * 16
+        match kind:
+            case "tags":
+                tags = tuple(TAGS[:choice])
+                return {"tags": tags, "user_id": None if tags else 1}
+            case "user":
+                return {"user_id": 1 + choice % 2, "tags": ()}
+            case "endpoints":
+                texts = [f"192.0.2.{number}:{port}" for port in range(1, choice + 1)]
+                return {"endpoints": tuple(map(parse_addr_port, texts))}
+            case "derp":
+                return {"home_derp": 900 + choice if choice else 0}
+            case "disco":
+                return {"disco_key": DiscoPublic(key)}
+            case "key":
+                return {"node_key": NodePublic(key)}
+            case "name":
+                return {"given_name": f"name-{number}-{choice}"}
+            case "routes":
+                routes = ["10.0.0.0/24", "0.0.0.0/0", "::/0"][:choice]
+                hostinfo = Hostinfo({"OS": "linux", "RoutableIPs": routes})
+                return {"hostinfo": hostinfo, "approved_routes": hostinfo.routable_ips}
+            case "expire":
+                return {"expires_at": NOW}
+            case "revive":
+                return {"expires_at": None}
+            case "approve":
+                return {"is_authorized": bool(choice)}
+            case _:
+                return {"hostinfo": Hostinfo({"OS": f"os{choice}", "BackendLogID": str(choice)})}
+
+    def listen(self, number: int) -> None:
+        """Let every viewer hear what there is; a new one may join."""
+        if self.tailnet.node(number) is not None and number not in self.viewers:
+            self.viewers[number] = (self.atlas.open(number), None)
+        for viewer, (session, held) in list(self.viewers.items()):
+            message = session.next_message(NOW)
+            if message is None:
+                continue
+            self.check_discretion(viewer, message)
+            decoded = MapResponse.from_json(json.loads(message))
+            self.viewers[viewer] = (session, fold(held, decoded, NOW)[0])
+
+    def check_discretion(self, viewer: int, message: bytes) -> None:
+        """Nothing about an invisible node may stand in a message, its removal apart."""
+        visible = {viewer, *self.atlas.network.peers(viewer)}
+        told = json.loads(message)
+        nodes = [*told.get("Peers", ()), *told.get("PeersChanged", ())]
+        assert {node["ID"] for node in nodes} <= visible
+        assert {patch["NodeID"] for patch in told.get("PeersChangedPatch", ())} <= visible
+        assert b"BackendLogID" not in message
+
+    def check_folds(self) -> None:
+        for viewer, (_, held) in self.viewers.items():
+            fresh = MapSession(self.atlas, viewer)
+            message = fresh.next_message(NOW)
+            self.atlas.close(fresh)
+            assert message is not None
+            expected, _ = fold(None, MapResponse.from_json(json.loads(message)), NOW)
+            assert held is not None
+            assert comparable(held) == comparable(expected)
+            assert held.filters == expected.filters
+            assert held.self_node == expected.self_node
+            assert held.ssh_policy == expected.ssh_policy
+            assert expected.user_profiles.items() <= held.user_profiles.items()
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, bool]]) -> None:
+    async def run() -> None:
+        world = World()
+        world.listen(1)
+        for kind, number, choice, is_flushed in steps:
+            world.do(kind, number, choice)
+            if is_flushed:
+                await world.atlas.refresh()
+                world.listen(number)
+        await world.atlas.refresh()
+        world.listen(2)
+        world.check_folds()
+
+    asyncio.run(run())
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=STEPS)
+def test_nothing_is_said_when_nothing_changed(steps: list[tuple[str, int, int, bool]]) -> None:
+    async def run() -> None:
+        world = World()
+        for number in (1, 2):
+            world.listen(number)
+        for kind, number, choice, _ in steps:
+            world.do(kind, number, choice)
+        await world.atlas.refresh()
+        world.listen(1)
+        await world.atlas.refresh()
+        for session, _ in world.viewers.values():
+            assert session.next_message(NOW) is None
+
+    asyncio.run(run())
