@@ -7,6 +7,7 @@ Beside `NN-name.hujson` lie `NN-name.inventory.json`, the tailnet that it is for
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,6 +96,11 @@ def test_there_are_examples_and_all_files_belong_to_one() -> None:
 
 def test_examples_are_numbered_without_a_gap() -> None:
     assert [int(name[:2]) for name in POLICIES] == list(range(1, len(POLICIES) + 1))
+
+
+def test_overview_lists_every_example() -> None:
+    overview = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\(([^)/]+\.hujson)\)", overview) == POLICIES
 
 
 @pytest.mark.parametrize("name", POLICIES)
