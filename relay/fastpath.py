@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relay.errors import Fault, RemoteFaultError
-from relay.frames import (
+from relay._frame_types import (
     DISCO_MAGIC,
     DISCO_MIN_BYTES,
     HEADER,
@@ -19,6 +18,7 @@ from relay.frames import (
     MAX_PACKET_BYTES,
     FrameType,
 )
+from relay.errors import Fault, RemoteFaultError
 
 if TYPE_CHECKING:
     from relay.router import Connection, Router
