@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.netset.constants import INTERNET, INTERNET_SET, TAILNET_SET
+from engine.netset.constants import INTERNET, INTERNET_SET, TAILNET_SET, WILDCARD_SOURCE_SET
 from engine.netset.ipset import IpSet
 from policy.model.selectors import Address, Autogroup, Cidr, HostAlias, IpSetName, Selector
 
@@ -54,9 +54,9 @@ class Literals:
         return addresses.overlaps(TAILNET_SET)
 
     @staticmethod
-    def all_in_tailnet(addresses: IpSet) -> bool:
-        """Tell whether all of some addresses can be devices'."""
-        return addresses.issubset(TAILNET_SET)
+    def all_in_wildcard(addresses: IpSet) -> bool:
+        """Tell whether the source `*` holds all of some addresses, whatever subnets there are."""
+        return addresses.issubset(WILDCARD_SOURCE_SET)
 
     def _ipset(self, name: str) -> IpSet:
         """Build an ip set from its steps, members first: chains may be longer than the stack.

@@ -61,20 +61,17 @@ class SymbolicOracle:
             return Reach(missing=f"nobody is {empty}")
         ports = list(self._sample_ports(question.target.ports))
         allowing: dict[Origin, None] = {}
-        reached = [
-            [_all(self._allows(s, t, port, question, allowing) for port in ports) for t in targets]
-            for s in sources
+        pairs = [
+            [self._allows(source, target, port, question, allowing) for port in ports]
+            for source in sources
+            for target in targets
         ]
-        touched = [
-            self._allows(s, t, port, question, allowing)
-            for s in sources
-            for t in targets
-            for port in ports
-        ]
+        # Any of the members of a group may be without a device, so they must all be alike.
+        at_all = _agreed(_any(pair) for pair in pairs)
         return Reach(
-            from_every=_all(_any(row) for row in reached),
-            fully=_all(_all(row) for row in reached),
-            at_all=_any(touched),
+            from_every=at_all,
+            fully=_agreed(_all(pair) for pair in pairs),
+            at_all=at_all,
             allowing=tuple(allowing),
         )
 
@@ -114,11 +111,11 @@ class SymbolicOracle:
             or not satisfies_any(postures, self._policy.postures, question.attributes)
         ):
             return False
-        return _any(self._covers(selector, src) for selector in rule.src)
+        return _any(self._covers_source(selector, src) for selector in rule.src)
 
     def _opens(self, rule: Grant | Acl, dst: Selector, port: int, question: Question) -> Certain:
         return _any(
-            self._covers(selector, dst)
+            isinstance(selector, Wildcard) or self._covers(selector, dst)
             for selector, protocol, ports in _openings(rule)
             if any(n in (protocol or _DEFAULT_PROTOCOLS) for n in question.protocols)
             and ports.first <= port <= ports.last
@@ -126,10 +123,6 @@ class SymbolicOracle:
 
     def _covers(self, rule: Selector, asked: Selector) -> Certain:
         """Tell whether a rule's selector holds everything that an asked one stands for."""
-        if isinstance(rule, Wildcard) or (
-            isinstance(rule, Autogroup) and rule.name == "danger-all"
-        ):
-            return self._wildcard_covers(asked)
         if isinstance(rule, Autogroup) and rule.name == "self":
             return False
         literal, wanted = self._literal(rule), self._literal(asked)
@@ -143,12 +136,14 @@ class SymbolicOracle:
             return None if known is not None and self._literals.in_tailnet(known) else False
         return self._name_covers(rule, asked)
 
-    def _wildcard_covers(self, asked: Selector) -> Certain:
-        wanted = self._literal(asked)
-        if wanted is None or self._literals.all_in_tailnet(wanted):
+    def _covers_source(self, rule: Selector, asked: Selector) -> Certain:
+        if isinstance(rule, Autogroup) and rule.name == "danger-all":
             return True
-        # Outside of the tailnet `*` holds the subnets that routers bring in.
-        return None
+        if not isinstance(rule, Wildcard):
+            return self._covers(rule, asked)
+        wanted = self._literal(asked)
+        # Beside the tailnet `*` holds the subnets that routers bring in.
+        return True if wanted is None or self._literals.all_in_wildcard(wanted) else None
 
     def _literal(self, selector: Selector) -> IpSet | None:
         """Return the addresses that a selector spells out; None for names of devices."""
@@ -240,6 +235,12 @@ def _all(answers: Iterable[Certain]) -> Certain:
         if answer is None:
             result = None
     return result
+
+
+def _agreed(answers: Iterable[Certain]) -> Certain:
+    """Return what all answers are, None where they differ."""
+    known = set(answers)
+    return known.pop() if len(known) == 1 else None
 
 
 def _any(answers: Iterable[Certain]) -> Certain:
