@@ -18,8 +18,7 @@ from node.datapath.tun import TunError
 from node.filterfile import FilterFileError
 from node.localapi.client import LocalApiError, ask, ask_json, running_interfaces
 from node.transport.udp import TransportError
-from node.wgquick.config import ConfigError, interface_name, parse
-from node.wgquick.host import HostError
+from node.wgquick.config import ConfigError, HostError, interface_name, parse
 from node.wireguard.keys import InvalidKeyError, SecretKey, encode_key
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _ACK = 0x10
 _PSH = 0x08
+_DF = 0x40
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
 _UDP_HEADER = 8
@@ -165,11 +166,9 @@ def _runs_of_alike(rows: Rows, base: int, shape: Shape) -> list[Run]:
     if count == 1:
         return [Run(base, 1, shape if valid[0] else None, ends)]
     follows = _follow(rows, shape)
-    if valid.all() and (follows is None or follows.all()):
+    if valid.all() and follows.all():
         return [Run(base, count, shape, ends)]
-    joined = valid[1:] & valid[:-1]
-    if follows is not None:
-        joined &= follows
+    joined = valid[1:] & valid[:-1] & follows
     starts = [0, *(np.flatnonzero(~joined) + 1).tolist()]
     return [
         Run(base + a, b - a, shape if valid[a] else None, _has_psh(rows[b - 1], shape))
@@ -177,13 +176,19 @@ def _runs_of_alike(rows: Rows, base: int, shape: Shape) -> list[Run]:
     ]
 
 
-def _follow(rows: Rows, shape: Shape) -> NDArray[np.bool_] | None:
-    """Whether each row but the first continues the one before; None where any order will do."""
+def _follow(rows: Rows, shape: Shape) -> NDArray[np.bool_]:
+    """Whether each row but the first continues the one before it."""
+    follows = np.ones(len(rows) - 1, np.bool_)
+    if not shape.is_ipv6:
+        identity = rows[:, 4:6].view(">u2")[:, 0].astype(np.uint16)
+        steps = identity[1:] - identity[:-1]
+        # The kernel numbers what it splits. Where nobody may fragment, no number matters.
+        follows = steps <= 1 if rows[0, 6] & _DF else steps == 1
     if not shape.is_tcp:
-        return None
+        return follows
     at = shape.ip_bytes
     sequence = rows[:, at + 4 : at + 8].view(">u4")[:, 0].astype(np.uint32)
-    follows: NDArray[np.bool_] = (sequence[1:] - sequence[:-1]) == shape.payload
+    follows &= (sequence[1:] - sequence[:-1]) == shape.payload
     pushed = rows[:-1, at + 13] & _PSH
     if pushed.any():
         follows &= pushed == 0
@@ -249,6 +254,10 @@ def joins(first: memoryview, shape: Shape, count: int, packet: memoryview) -> Sh
         differs[at + 4 : at + 6] = 0
     if differs.any():
         return None
+    if not shape.is_ipv6:
+        step = _read16(packet, 4) - _read16(first, 4) - count & 0xFFFF
+        if step and not (packet[6] & _DF and step == -count & 0xFFFF):
+            return None
     if shape.is_tcp:
         expected = int.from_bytes(first[at + 4 : at + 8], "big") + count * shape.payload
         if int.from_bytes(packet[at + 4 : at + 8], "big") != expected & 0xFFFFFFFF:

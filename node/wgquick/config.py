@@ -31,6 +31,10 @@ class ConfigError(Exception):
     """The file cannot be used; the message names the line and what to do."""
 
 
+class HostError(Exception):
+    """The host could not be set up; the message says at which step."""
+
+
 @dataclass(slots=True)
 class InterfaceSection:
     """`[Interface]`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2 import IPRoute, NetlinkError
 
-from node.wgquick.config import TABLE_AUTO, TABLE_OFF, ConfigError
+from node.wgquick.config import TABLE_AUTO, TABLE_OFF, ConfigError, HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +28,6 @@ _GSO_MAX_BYTES = 61000
 _DEFAULT_MARK = 51820
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAIN_TABLE = 254
-
-
-class HostError(Exception):
-    """The host could not be set up; the message says at which step."""
 
 
 class HostSetup:
