@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from control.mapper.network import NetworkView, directory_of, structure_of, structures
 from control.mapper.session import MapSession
@@ -27,10 +27,21 @@ if TYPE_CHECKING:
     from control.store.records import NodeRecord, UserRecord
     from policy.model.document import Policy
 
-__all__ = ["Atlas"]
+__all__ = ["Atlas", "SelfState"]
 
 _COMPRESSED_KEPT: Final = 512
 _MAX_KEPT_BYTES: Final = 1 << 16
+
+
+class SelfState(NamedTuple):
+    """What a node's view of itself follows from."""
+
+    identity: int
+    """Of the record, so that comparing two states rarely looks into records."""
+    record: NodeRecord
+    is_expired: bool
+    routes: PeerRoutes
+    capabilities: dict[str, Any]
 
 
 class Atlas:
@@ -60,6 +71,7 @@ class Atlas:
         self._peer_pieces: dict[int, tuple[NodeRecord, dict[Any, bytes]]] = {}
         self._compressed: OrderedDict[bytes, bytes] = OrderedDict()
         self._stale = asyncio.Event()
+        self._is_owners_news = False
         self.network = self._new_network()
         self.keep_alive = {
             True: frame(compress(KEEP_ALIVE_JSON)),
@@ -73,6 +85,7 @@ class Atlas:
         """Take note of a change that the tailnet has already."""
         if change.is_policy or change.users:
             self._stale.set()
+        self._is_owners_news |= bool(change.users)
         for node_id in change.nodes:
             node = self._tailnet.node(node_id)
             session = self._sessions.get(node_id)
@@ -123,7 +136,11 @@ class Atlas:
         # The directory is a snapshot, so another thread may work on it while requests go on.
         await asyncio.to_thread(network.prepare)
         self.network = network
-        self._wake_all()
+        if self._is_owners_news:
+            self._is_owners_news = False
+            self._wake_all()
+        for session in self._sessions.values():
+            session.wake.set()
 
     def _new_network(self) -> NetworkView:
         self._structures = structures(self._tailnet.nodes, self._tailnet)
@@ -229,26 +246,34 @@ class Atlas:
             piece = held[1][key] = dump_json(wire.to_json())
         return piece
 
-    def self_json(self, node_id: int) -> bytes:
-        """Return a node as it sees itself."""
+    def self_state(self, node_id: int) -> SelfState | None:
+        """Return what a node's view of itself follows from, cheap to compare."""
         record = self._tailnet.node(node_id)
         if record is None:
-            return b""
-        routes = self.network.own_routes(node_id)
-        own = tuple(f"{ip}/{ip.max_prefixlen}" for ip in record.addresses)
-        addresses = tuple(
-            text for text in own if not routes.allowed_ips or text in routes.allowed_ips
+            return None
+        return SelfState(
+            id(record),
+            record,
+            record.is_expired(self._clock()),
+            self.network.own_routes(node_id),
+            self.network.self_capabilities(node_id),
         )
+
+    def self_json(self, state: SelfState) -> bytes:
+        """Return a node as it sees itself."""
+        record, routes = state.record, state.routes
+        own = tuple(f"{ip}/{ip.max_prefixlen}" for ip in record.addresses)
+        # A node that the directory lacks, such as one that waits for approval, has no routes.
+        addresses = tuple(text for text in own if text in routes.allowed_ips) or own
         seen = Seen(
             record=record,
             is_online=True,
-            is_expired=record.is_expired(self._clock()),
+            is_expired=state.is_expired,
             allowed_ips=routes.allowed_ips or own,
             primary_routes=routes.primary_routes,
         )
         cap_map = {
-            name: [] if values is None else values
-            for name, values in self.network.self_capabilities(node_id).items()
+            name: [] if values is None else values for name, values in state.capabilities.items()
         }
         wire = wire_node(
             seen, suffix=self._domain, addresses=addresses, cap_map=cap_map or None, is_self=True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from control.mapper.atlas import Atlas
+    from control.mapper.atlas import Atlas, SelfState
     from control.mapper.network import NetworkView, PeerRoutes
     from control.store.records import UserRecord
     from engine.rules import FilterRule
@@ -41,6 +41,7 @@ class MapSession:
         self._told: dict[int, Seen] = {}
         self._dirty: set[int] = set()
         self._must_check_all = True
+        self._self_state: SelfState | None = None
         self._self_json = b""
         self._filter: tuple[FilterRule, ...] | None = None
         self._ssh_json = b""
@@ -73,15 +74,19 @@ class MapSession:
         if not self.is_over:
             self.wake.clear()
         is_first = self._network is None
+        is_new_network = self._network is not self._atlas.network
+        suspects = set(self._dirty)
+        if is_new_network or self._must_check_all:
+            suspects |= self._take_network()
+        if self._must_check_all:
+            suspects |= self._views.keys() | self._told.keys()
         fields: dict[str, bytes] = {}
-        self._tell_self(fields)
-        check_all = self._must_check_all or self._network is not self._atlas.network
-        if check_all:
-            self._take_network()
+        if is_new_network or self._must_check_all or self.node_id in self._dirty:
+            self._tell_self(fields)
         if self._derp_json != self._atlas.derp_json:
             fields["DERPMap"] = self._derp_json = self._atlas.derp_json
-        self._tell_peers(fields, is_first=is_first, check_all=check_all)
-        if check_all:
+        self._tell_peers(fields, suspects, is_first=is_first)
+        if is_new_network or self._must_check_all:
             self._tell_rules(fields)
             self._tell_dns(fields)
         self._must_check_all = False
@@ -92,22 +97,25 @@ class MapSession:
             return None
         return b"{" + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in fields.items()) + b"}"
 
-    def _take_network(self) -> None:
+    def _take_network(self) -> set[int]:
+        """Follow the network in force; return the peers that it shows otherwise than before."""
         self._network = self._atlas.network
         may_see = self._wants_peers and self._atlas.may_see_peers(self.node_id)
-        self._views = self._network.peers(self.node_id) if may_see else {}
+        old, self._views = self._views, self._network.peers(self.node_id) if may_see else {}
+        if old == self._views:
+            return set()
+        return {n for n in old.keys() | self._views.keys() if old.get(n) != self._views.get(n)}
 
     def _tell_self(self, fields: dict[str, bytes]) -> None:
-        if not (self._must_check_all or self.node_id in self._dirty) and (
-            self._network is self._atlas.network
-        ):
+        state = self._atlas.self_state(self.node_id)
+        if state is None or state == self._self_state:
             return
-        self_json = self._atlas.self_json(self.node_id)
+        self._self_state = state
+        self_json = self._atlas.self_json(state)
         if self_json != self._self_json:
             fields["Node"] = self._self_json = self_json
 
-    def _tell_peers(self, fields: dict[str, bytes], *, is_first: bool, check_all: bool) -> None:
-        suspects = {*self._views, *self._told} if check_all else self._dirty
+    def _tell_peers(self, fields: dict[str, bytes], suspects: set[int], *, is_first: bool) -> None:
         changed: list[bytes] = []
         patches: list[Any] = []
         owners: set[int | None] = set()
