@@ -54,7 +54,9 @@ class DiscoHost(asyncio.DatagramProtocol):
         return 1000.0 + (self._loop.time() - self._started_at) * self.clock_rate
 
     async def open(self, udp: socket.socket) -> None:
-        """Take a bound UDP socket."""
+        """Take a bound UDP socket in place of the one before."""
+        if self._transport is not None:
+            self._transport.close()
         self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
 
     async def join_relay(self, tcp: socket.socket, address: tuple[str, int]) -> None:

@@ -36,6 +36,13 @@ HOSTS = (("lanA", "A", 2), ("lanA2", "A", 3), ("lanB", "B", 2))
 CARRIER_INSIDE = "100.64.0.101"
 NAMES = ("inet", "srv", "natA", "natB", "cgn", "lanA", "lanA2", "lanB")
 FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+UDP_BLOCK = """table ip blackhole {
+  chain forward {
+    type filter hook forward priority -10; policy accept;
+    meta l4proto udp drop
+  }
+}
+"""
 CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -93,6 +100,15 @@ class NatLab:
         if not rules.startswith("flush ruleset"):
             rules = "flush ruleset\n" + rules
         self.inside(name, "nft", "-f", "-", text=rules)
+
+    @contextmanager
+    def udp_blocked(self, side: str) -> Iterator[None]:
+        """Drop all UDP that a router would forward, flows that are established included."""
+        self.inside(ROUTER[side], "nft", "-f", "-", text=UDP_BLOCK)
+        try:
+            yield
+        finally:
+            self.inside(ROUTER[side], "nft", "delete", "table", "ip", "blackhole")
 
     @contextmanager
     def within(self, name: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from tests.support.live_relay import config
 from tests.support.natlab import RULES, SERVERS, NatLab
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 CLASSES: list[str] = RULES["matrix_classes"]
 CLOCK_RATE = 4.0
@@ -72,26 +72,52 @@ async def open_host(lab: NatLab, name: str) -> DiscoHost:
     return host
 
 
-async def meet(lab: NatLab, a_name: str = "lanA", b_name: str = "lanB") -> Outcome:
-    """Let two hosts talk until both are direct or patience ends."""
-    a, b = await open_host(lab, a_name), await open_host(lab, b_name)
+@asynccontextmanager
+async def talking(lab: NatLab) -> AsyncIterator[tuple[DiscoHost, DiscoHost]]:
+    """Two hosts that know each other; the caller makes them talk."""
+    a, b = await open_host(lab, "lanA"), await open_host(lab, "lanB")
+    a.meet(b)
+    b.meet(a)
     try:
-        a.meet(b)
-        b.meet(a)
-        start = a.now()
-        end = start + PATIENCE_S * CLOCK_RATE
-        while a.now() < end:
-            a.send(b, b"\x04 from a")
-            b.send(a, b"\x04 from b")
-            await asyncio.sleep(TICK_S)
-            if a.kind(b) is b.kind(a) is PathKind.DIRECT:
-                break
-        is_direct = a.kind(b) is b.kind(a) is PathKind.DIRECT
-        carried = bool(a.heard_by_relay and b.heard_by_relay)
-        return Outcome(is_direct, a.now() - start, carried)
+        yield a, b
     finally:
         a.close()
         b.close()
+
+
+def both(a: DiscoHost, b: DiscoHost, *kinds: PathKind) -> Callable[[], bool]:
+    """Return a condition: the paths of both hosts are of one of these kinds."""
+    return lambda: a.kind(b) in kinds and b.kind(a) in kinds
+
+
+async def talk_until(
+    a: DiscoHost, b: DiscoHost, condition: Callable[[], bool], within_s: float
+) -> float:
+    """Talk until a condition holds; return how long it took on the machines' clock.
+
+    Raises TimeoutError when it takes longer than `within_s` of that clock.
+    """
+    start = a.now()
+    while not condition():
+        if a.now() - start > within_s:
+            raise TimeoutError(f"{a.kind(b).value} and {b.kind(a).value} after {within_s} s")
+        a.send(b, b"\x04 from a")
+        b.send(a, b"\x04 from b")
+        await asyncio.sleep(TICK_S)
+    return a.now() - start
+
+
+async def meet(lab: NatLab) -> Outcome:
+    """Let two hosts talk until both are direct or patience ends."""
+    async with talking(lab) as (a, b):
+        try:
+            seconds = await talk_until(a, b, both(a, b, PathKind.DIRECT), PATIENCE_S * CLOCK_RATE)
+            is_direct = True
+        except TimeoutError:
+            seconds, is_direct = PATIENCE_S * CLOCK_RATE, False
+        await asyncio.sleep(TICK_S)
+        carried = bool(a.heard_by_relay and b.heard_by_relay)
+        return Outcome(is_direct, seconds, carried)
 
 
 def expected(a: str, b: str) -> bool:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.e2e.netns.natlab_pairs import CLASSES, expected, meet, services
+from node.paths.peer_path import PathKind
+from tests.e2e.netns.natlab_pairs import (
+    CLASSES,
+    both,
+    expected,
+    meet,
+    services,
+    talk_until,
+    talking,
+)
 from tests.support.natlab import NatLab, is_possible, namespaces_left
+
+if TYPE_CHECKING:
+    from node.transport.endpoint import Endpoint
+    from tests.support.disco_host import DiscoHost
 
 pytestmark = [
     pytest.mark.netns,
@@ -62,3 +77,36 @@ async def test_two_nats_in_a_row_are_as_strict_as_the_stricter(
         async with services(lab):
             outcome = await meet(lab)
     assert outcome.is_direct is is_direct
+
+
+async def test_blackholed_udp_falls_back_to_the_relay_in_seconds_and_returns() -> None:
+    with NatLab() as lab:
+        lab.set_class("A", "port-restricted")
+        lab.set_class("B", "port-restricted")
+        async with services(lab), talking(lab) as (a, b):
+            await talk_until(a, b, both(a, b, PathKind.DIRECT), 10)
+            a.heard_by_relay.clear()
+            with lab.udp_blocked("A"):
+                # Packets go by the relay as soon as the path is doubted, before it is given up.
+                await talk_until(a, b, both(a, b, PathKind.DOUBTED, PathKind.RELAYED), 5)
+                await talk_until(a, b, both(a, b, PathKind.RELAYED), 15)
+            assert a.heard_by_relay
+            await talk_until(a, b, both(a, b, PathKind.DIRECT), 10)
+
+
+async def test_new_public_mapping_on_one_side_is_found_without_being_told() -> None:
+    with NatLab() as lab:
+        lab.set_class("A", "port-restricted")
+        lab.set_class("B", "fullcone")
+        async with services(lab), talking(lab) as (a, b):
+            await talk_until(a, b, both(a, b, PathKind.DIRECT), 10)
+            before = best_of(b, a)
+            # Another socket behind the same NAT is another public port, as after a reboot of it.
+            await a.open(lab.udp("lanA"))
+            await talk_until(a, b, lambda: best_of(b, a) not in {None, before}, 15)
+            await talk_until(a, b, both(a, b, PathKind.DIRECT), 10)
+
+
+def best_of(host: DiscoHost, peer: DiscoHost) -> Endpoint | None:
+    path = host.book.path(peer.key)
+    return path.best.endpoint if path and path.best else None
