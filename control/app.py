@@ -29,6 +29,7 @@ from control.mapper.atlas import Atlas
 from control.policies.keeper import PolicyKeeper
 from control.registry.addresses import AddressPool
 from control.registry.ledger import Ledger
+from control.registry.neighbours import Neighbours
 from control.registry.presence import Presence
 from control.registry.reports import Reports
 from control.registry.tailnet import Tailnet
@@ -74,6 +75,7 @@ class ControlServer:
     atlas: Atlas
     ts2021: Ts2021
     upkeep: Upkeep
+    neighbours: Neighbours
     control_key: MachinePrivate
     port: int = 0
     """Port of the public listener."""
@@ -91,6 +93,8 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
                 tasks.create_task(server.atlas.run(), name="atlas"),
                 tasks.create_task(server.upkeep.run(), name="upkeep"),
             ]
+            if not database.is_sqlite:
+                background.append(tasks.create_task(server.neighbours.run(), name="neighbours"))
             runners = [await _listen(server)]
             if config.unix_socket is not None:
                 runners.append(await _listen_locally(server, config.unix_socket))
@@ -113,7 +117,8 @@ async def _compose(
     async with database.reading() as connection:
         tailnet = Tailnet(await queries.users(connection), await queries.nodes(connection))
     loop = asyncio.get_running_loop()
-    ledger = Ledger(database, tailnet, lambda: datetime.now(UTC), os.urandom(8).hex())
+    origin = os.urandom(8).hex()
+    ledger = Ledger(database, tailnet, lambda: datetime.now(UTC), origin)
     domain = config.dns.base_domain.strip(".")
     keeper = await PolicyKeeper.start(ledger, domain=domain, file=config.policy.path)
     logins = Logins(os.urandom, loop.time)
@@ -157,6 +162,12 @@ async def _compose(
     )
     ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config))
     upkeep = Upkeep(ledger, registrar, presence, reports, keeper)
+    neighbours = Neighbours(
+        ledger,
+        origin=origin,
+        on_policy=keeper.reload_stored,
+        on_foreign_nodes=registrar.mark_foreign,
+    )
     return ControlServer(
         config=config,
         database=database,
@@ -167,6 +178,7 @@ async def _compose(
         atlas=atlas,
         ts2021=ts2021,
         upkeep=upkeep,
+        neighbours=neighbours,
         control_key=control_key,
     )
 

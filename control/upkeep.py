@@ -64,7 +64,9 @@ class Upkeep:
             ticks += 1
             try:
                 await self.tick(loop.time())
-                if ticks % _WRITE_EVERY_TICKS == 0:
+                # Other servers learn of reports from the database.
+                every = _WRITE_EVERY_TICKS if self._ledger.database.is_sqlite else 1
+                if ticks % every == 0:
                     await self.write_reports()
             except Exception:  # noqa: BLE001  the loop must outlive a database that is away
                 _log.exception("upkeep failed; trying again")
@@ -73,7 +75,7 @@ class Upkeep:
         """Do what is due."""
         due = self._presence.due(now)
         for node_id in due.offline:
-            self._went_offline(node_id)
+            await self._went_offline(node_id)
         for node_id in due.abandoned:
             await self._give_up(node_id)
         self.tell_expiries()
@@ -96,12 +98,13 @@ class Upkeep:
         """Write what nodes reported since the last time."""
         await self._reports.write()
 
-    def _went_offline(self, node_id: int) -> None:
+    async def _went_offline(self, node_id: int) -> None:
         node = self._ledger.tailnet.node(node_id)
         if node is None or not self._ledger.tailnet.set_online(node_id, is_online=False):
             return
         now: datetime = self._ledger.now()
         self._reports.put(replace(node, last_seen=now))
+        await self._ledger.tell_neighbours({"online": {str(node_id): False}})
 
     async def _give_up(self, node_id: int) -> None:
         node = self._ledger.tailnet.node(node_id)

@@ -148,7 +148,7 @@ class MachineApi:
         session = self._atlas.open(node.id, wants_peers=not wanted.omit_peers)
         self._presence.connected(node.id)
         try:
-            self._set_online(node.id, is_online=True)
+            await self._set_online(node.id)
             await self._feed(session, wanted, stream)
         finally:
             self._atlas.close(session)
@@ -178,9 +178,10 @@ class MachineApi:
                 if wanted.keep_alive:
                     await stream.send(self._atlas.keep_alive[is_compressed])
 
-    def _set_online(self, node_id: int, *, is_online: bool) -> None:
-        if self._ledger.tailnet.set_online(node_id, is_online=is_online):
+    async def _set_online(self, node_id: int) -> None:
+        if self._ledger.tailnet.set_online(node_id, is_online=True):
             self._ledger.announce(Change(nodes=frozenset({node_id})))
+            await self._ledger.tell_neighbours({"online": {str(node_id): True}})
 
     async def _farewell(self, wanted: MapRequest, request: ChannelRequest) -> ChannelResponse:
         """Tell a deleted node to log in again; anybody else learns nothing."""

@@ -419,6 +419,17 @@ class Registrar:
         """Give the addresses of a deleted node back."""
         self._free(node.ipv4, node.ipv6)
 
+    def mark_foreign(self, node_ids: set[int]) -> None:
+        """Keep addresses that another server gave out from being given out here."""
+        for node_id in node_ids:
+            node = self._tailnet.node(node_id)
+            if node is None:
+                continue
+            if self._ipv4 is not None and node.ipv4 is not None:
+                self._ipv4.mark(node.ipv4)
+            if self._ipv6 is not None and node.ipv6 is not None:
+                self._ipv6.mark(node.ipv6)
+
     def _free(self, ipv4: IPv4Address | None, ipv6: IPv6Address | None) -> None:
         if self._ipv4 is not None and ipv4 is not None:
             self._ipv4.free(ipv4)

@@ -30,6 +30,7 @@ __all__ = ["CHANNEL", "Change", "Ledger", "Transaction"]
 
 CHANNEL: Final = "postern_control"
 """PostgreSQL channel on which servers tell one another of changes."""
+_MOST_IN_A_MESSAGE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,6 @@ class Change:
     is_presence: bool = False
     """Only who is connected changed."""
 
-    def to_payload(self, origin: str) -> str:
-        """Return the text for other servers."""
-        return json.dumps(
-            {
-                "origin": origin,
-                "nodes": sorted(self.nodes),
-                "users": sorted(self.users),
-                "policy": self.is_policy,
-            }
-        )
-
 
 @dataclass(slots=True)
 class Transaction:
@@ -67,6 +57,7 @@ class Transaction:
     _users: list[UserRecord] = field(default_factory=list)
     _dropped_nodes: list[int] = field(default_factory=list)
     _dropped_users: list[int] = field(default_factory=list)
+    _reported: list[int] = field(default_factory=list)
     _is_policy: bool = False
 
     async def add_node(self, node: NodeRecord) -> NodeRecord:
@@ -81,8 +72,10 @@ class Transaction:
         self._nodes.append(node)
 
     async def save_reports(self, nodes: Iterable[NodeRecord]) -> None:
-        """Write what nodes reported; memory has it already, so nothing is staged."""
-        await queries.save_nodes(self.connection, nodes)
+        """Write what nodes reported; memory here has it already, other servers have not."""
+        reported = list(nodes)
+        await queries.save_nodes(self.connection, reported)
+        self._reported.extend(node.id for node in reported)
 
     async def delete_node(self, node: NodeRecord) -> None:
         """Delete a node."""
@@ -130,6 +123,27 @@ class Transaction:
             is_policy=self._is_policy,
         )
 
+    def payloads(self, change: Change, origin: str) -> list[str]:
+        """Return the messages for other servers, each short enough for PostgreSQL."""
+        numbers = sorted({*change.nodes, *self._reported})
+        parts = [
+            numbers[at : at + _MOST_IN_A_MESSAGE]
+            for at in range(0, len(numbers), _MOST_IN_A_MESSAGE)
+        ]
+        if not parts and (change.users or change.is_policy):
+            parts = [[]]
+        return [
+            json.dumps(
+                {
+                    "origin": origin,
+                    "nodes": part,
+                    "users": sorted(change.users),
+                    "policy": change.is_policy,
+                }
+            )
+            for part in parts
+        ]
+
     def apply(self, tailnet: Tailnet) -> None:
         """Bring memory up to what the database now holds."""
         for user in self._users:
@@ -162,6 +176,14 @@ class Ledger:
         """Call `listener` after every change, on the event loop; it must not raise."""
         self._listeners.append(listener)
 
+    async def tell_neighbours(self, message: dict[str, Any]) -> None:
+        """Tell other servers what no row says, such as who is connected."""
+        if self.database.is_sqlite:
+            return
+        full = {"origin": self._origin, "nodes": [], "users": [], "policy": False, **message}
+        async with self.database.writing() as connection:
+            await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, json.dumps(full))))
+
     def announce(self, change: Change) -> None:
         """Tell listeners of a change that memory holds already."""
         for listener in self._listeners:
@@ -174,10 +196,9 @@ class Ledger:
             transaction = Transaction(connection, actor, self._clock())
             yield transaction
             change = transaction.staged()
-            if not self.database.is_sqlite and change != Change():
-                await connection.execute(
-                    sa.select(sa.func.pg_notify(CHANNEL, change.to_payload(self._origin)))
-                )
+            if not self.database.is_sqlite:
+                for payload in transaction.payloads(change, self._origin):
+                    await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
         transaction.apply(self.tailnet)
         if change != Change():
             self.announce(change)

@@ -1,0 +1,84 @@
+"""Two servers on one PostgreSQL serve one tailnet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from node.session.login import LoginFailed, Registered
+from tests.support.control_server import TestNode, control_config, running_control
+from tests.support.postgres import find_postgres, postgres_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.support.control_server import Control
+    from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    if find_postgres() is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def pair(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[Control, Control]]:
+    url = postgres.url()
+    here = control_config(tmp_path, database=url)
+    there = control_config(tmp_path, database=url, unix_socket=str(tmp_path / "other.sock"))
+    async with running_control(here) as one, running_control(there) as two:
+        yield one, two
+
+
+async def test_node_at_one_server_sees_a_node_at_the_other(pair: tuple[Control, Control]) -> None:
+    one, two = pair
+    key = await one.add_auth_key(await one.add_user())
+    first, second = TestNode("alpha"), TestNode("beta")
+    async with first.connected(one) as here, second.connected(two) as there:
+        await first.join(here, key)
+        stream = first.stream(here)
+        await stream.next()
+        assert isinstance(await second.join(there, key), Registered)
+        netmap = await stream.until(lambda n: n.peers)
+        (peer,) = netmap.peers.values()
+        assert (peer.name, [str(a) for a in peer.addresses or ()][:1]) == (
+            "beta.tail.example.",
+            ["100.64.0.2/32"],
+        )
+        await second.stream(there).next()
+        netmap = await stream.until(
+            lambda n: all(p.online and p.endpoints for p in n.peers.values())
+        )
+        assert next(iter(netmap.peers.values())).disco_key == second.disco.public
+
+
+async def test_policy_set_at_one_server_reaches_nodes_of_the_other(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    key = await one.add_auth_key(await one.add_user())
+    node = TestNode()
+    async with node.connected(two) as client:
+        await node.join(client, key)
+        stream = node.stream(client)
+        await stream.until(lambda n: n.filters["base"])
+        await one.server.keeper.set('{"acls": []}', "test")
+        await stream.until(lambda n: n.filters == {"base": ()})
+    assert two.server.keeper.in_force.text == '{"acls": []}'
+
+
+async def test_single_use_key_lets_one_node_in_at_either_server(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    key = await one.add_auth_key(await one.add_user(), is_reusable=False)
+    outcomes = []
+    for server, node in ((one, TestNode("alpha")), (two, TestNode("beta"))):
+        async with node.connected(server) as client:
+            outcomes.append(await node.join(client, key))
+    assert [type(outcome) for outcome in outcomes] == [Registered, LoginFailed]
