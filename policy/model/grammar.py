@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from policy.lalr.engine import END
 from policy.lalr.scanner import Grammar, UnexpectedTextError
 from policy.model._terms_tables import PATTERNS, TABLE
 
@@ -74,5 +75,6 @@ def parse_assertion(text: str) -> Tree[Token]:
     try:
         return _posture_parser().parse(text)
     except UnexpectedInput as error:
-        at = getattr(error, "pos_in_stream", None)
-        raise UnexpectedTextError(text, at if isinstance(at, int) else len(text)) from None
+        ended = getattr(getattr(error, "token", None), "type", None) == END
+        at = len(text) if ended else error.pos_in_stream
+        raise UnexpectedTextError(text, len(text) if at is None else at) from None
