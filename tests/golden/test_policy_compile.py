@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.compile.network import CompiledNetwork
+from engine.evaluate.capabilities import PeerCapabilities
 from engine.inventory import read_inventory
 from policy.hujson.format import format_source
 from policy.hujson.parse import parse
@@ -23,7 +24,7 @@ from policy.source import Source
 from tests.support.policy_golden import REWRITE, cases, inventory
 
 if TYPE_CHECKING:
-    from engine.directory import Directory
+    from engine.directory import Directory, DirectoryNode
 
 CASES = cases("compile")
 
@@ -98,7 +99,23 @@ def compiled(case: dict[str, Any]) -> dict[str, dict[str, Any]]:
     loaded = load(Source("case.hujson", json.dumps(case["policy"])), domains=directory.domains)
     assert loaded.policy is not None, [found.message for found in loaded.diagnostics]
     network = CompiledNetwork(loaded.policy, directory)
-    return {node.hostname: brief(network.node_to_wire(node.index)) for node in directory.nodes}
+    return {
+        node.hostname: {**brief(network.node_to_wire(node.index)), "whois": whois(network, node)}
+        for node in directory.nodes
+    }
+
+
+def whois(network: CompiledNetwork, node: DirectoryNode) -> dict[str, Any]:
+    """Return what a device is answered about the addresses that hold any capability on it."""
+    capabilities = PeerCapabilities(network.packet_filters[node.index])
+    answers = {
+        str(address): capabilities.granted(address, own)
+        for peer in network.directory.nodes
+        for address in peer.addresses
+        for own in node.addresses
+        if own.version == address.version
+    }
+    return {address: granted for address, granted in answers.items() if granted is not None}
 
 
 @pytest.mark.parametrize("name", CASES)
