@@ -267,11 +267,13 @@ class Gate:
             self.counters.malformed_in += count
             return None
         if self._routes.lookup(source_of(packet)) is not peer:
-            return self._deny(header, INBOUND, Reason.SPOOFED, count, packet, now)
+            self._deny(header, INBOUND, Reason.SPOOFED, count, packet, now)
+            return None
         flow = self._in.get(header.proto, {}).get(key_bytes(header))
         if flow is not None and not _opens(header):
             if not self._is_live(flow, now) or flow.peer is not peer:
-                return self._deny(header, INBOUND, Reason.REVOKED, count, packet, now)
+                self._deny(header, INBOUND, Reason.REVOKED, count, packet, now)
+                return None
         else:
             flow = self._new_inbound(header, packet, count, peer, now)
             if flow is None:
@@ -287,14 +289,15 @@ class Gate:
     def _new_inbound(
         self, header: PacketHeader, packet: memoryview, count: int, peer: Peer, now: float
     ) -> Flow | None:
-        counters: RuleCounters | None = self.counters.unruled
-        if self.filter is not None:
-            verdict = self.filter.inbound(header)
-            if verdict.reason in _UNTRACKED:
-                return self._untracked_flow(header, peer, now)
-            counters = self._counters_of(verdict)
-            if counters is None:
-                return self._deny(header, INBOUND, verdict.reason, count, packet, now)
+        if self.filter is None:
+            return self._begin(header, peer, self.counters.unruled, now, is_inbound=True)
+        verdict = self.filter.inbound(header)
+        if verdict.reason in _UNTRACKED:
+            return self._untracked_flow(header, peer, now)
+        counters = self._counters_of(verdict)
+        if counters is None:
+            self._deny(header, INBOUND, verdict.reason, count, packet, now)
+            return None
         return self._begin(header, peer, counters, now, is_inbound=True)
 
     def _judge_outbound(self, packet: memoryview, count: int, size: int, now: float) -> Flow | None:
@@ -310,7 +313,8 @@ class Gate:
         if flow is not None and not _opens(header):
             if not self._is_live(flow, now):
                 self._answer_with_reset(flow, packet, now)
-                return self._deny(header, OUTBOUND, Reason.REVOKED, count, packet, now)
+                self._deny(header, OUTBOUND, Reason.REVOKED, count, packet, now)
+                return None
         else:
             flow = self._new_outbound(header, packet, count, peer, now)
             if flow is None:
@@ -331,7 +335,8 @@ class Gate:
         if self.filter is not None:
             verdict = self.filter.outbound(header)
             if not verdict.allowed:
-                return self._deny(header, OUTBOUND, verdict.reason, count, packet, now)
+                self._deny(header, OUTBOUND, verdict.reason, count, packet, now)
+                return None
             if verdict.reason in _UNTRACKED:
                 return self._untracked_flow(header, peer, now)
         return self._begin(header, peer, self.counters.unruled, now, is_inbound=False)

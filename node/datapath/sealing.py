@@ -30,7 +30,7 @@ class RowViews:
         self._buffer = buffer
         self._nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
         self._nonce_counters = self._nonces[:, 4:].view("<u8")[:, 0]
-        self._nonce_views = [memoryview(row) for row in self._nonces]
+        self._nonce_views = [row.data for row in self._nonces]
         self._views: dict[tuple[int, int], _Views] = {}
 
     def seal(

@@ -28,7 +28,7 @@ from node.filterfile import FilterFileError, parse_filter
 from node.localapi import status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from engine.netset import IpSet
     from node.datapath.loop import PacketLoop
@@ -77,8 +77,10 @@ class LocalApi:
     async def _ask(self, function: Callable[[], Result]) -> Result:
         return await asyncio.wrap_future(self._loop.call(function))
 
-    def _reader(self, read: Callable[[PythonDataPath], object]) -> Callable[[web.Request], object]:
-        async def handle(_: web.Request) -> web.Response:
+    def _reader(
+        self, read: Callable[[PythonDataPath], object]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(_: web.Request) -> web.StreamResponse:
             return web.json_response(await self._ask(lambda: read(self._path)))
 
         return handle

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped]  # ships no types
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 

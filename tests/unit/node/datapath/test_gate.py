@@ -238,9 +238,9 @@ def test_sweep_reaches_every_flow_in_slices() -> None:
 def test_prefix_that_moves_takes_its_flows_along() -> None:
     bed = GateBed([rule()])
     connected(bed)
-    bed.routes.replace(bed.two, [*bed.routes.networks_of(bed.two)] + [
-        *bed.routes.networks_of(bed.one)
-    ])
+    bed.routes.replace(
+        bed.two, [*bed.routes.networks_of(bed.two), *bed.routes.networks_of(bed.one)]
+    )
     bed.gate.rejudge()
     assert not bed.arrives(INCOMING.pack(), bed.one)
     assert bed.arrives(INCOMING.pack(), bed.two)
@@ -324,9 +324,7 @@ def test_flood_by_one_peer_leaves_the_flows_of_another() -> None:
 
 
 def test_flood_by_a_peer_spares_its_own_settled_flows() -> None:
-    bed = GateBed(
-        [rule(first=0, last=65535)], FlowTable(max_flows=200, max_flows_per_peer=100)
-    )
+    bed = GateBed([rule(first=0, last=65535)], FlowTable(max_flows=200, max_flows_per_peer=100))
     connected(bed)
     for port in range(1, 1001):
         bed.arrives(udp_packet(REMOTE, LOCAL, port, 22, b"x"))
