@@ -24,8 +24,30 @@ def tree_maker(name: str) -> Any:
 OURS = Grammar(TABLE, PATTERNS, {name: tree_maker(name) for _, name, _ in TABLE.productions})
 
 PIECES = st.sampled_from(
-    ["*", "tag:web", "group:", "autogroup:self", "user:*@", "a@b.test", "10.0.0.0/8", "fd7a::1"]
-    + ["tcp", "udp:", "22", "0", "65535", "-", ",", ":", " ", "\t", "\n", "x", "ipset:", "svc:a"]
+    [
+        "*",
+        "tag:web",
+        "group:",
+        "autogroup:self",
+        "user:*@",
+        "a@b.test",
+        "10.0.0.0/8",
+        "fd7a::1",
+        "tcp",
+        "udp:",
+        "22",
+        "0",
+        "65535",
+        "-",
+        ",",
+        ":",
+        " ",
+        "\t",
+        "\n",
+        "x",
+        "ipset:",
+        "svc:a",
+    ]
 )
 TEXTS = st.one_of(st.lists(PIECES, max_size=6).map("".join), st.text(max_size=12))
 

@@ -21,12 +21,48 @@ EXAMPLES = [
 ]
 
 WORDS = st.sampled_from(
-    ["*", "tag:web", "group:dev", "ann@corp.test", "autogroup:self", "10.0.0.0/8", "::/0", "accept"]
-    + ["*:*", "tag:web:443", "tcp:22", "root", "posture:x", "ipset:a", "svc:p", "12h", ""]
+    [
+        "*",
+        "tag:web",
+        "group:dev",
+        "ann@corp.test",
+        "autogroup:self",
+        "10.0.0.0/8",
+        "::/0",
+        "accept",
+        "*:*",
+        "tag:web:443",
+        "tcp:22",
+        "root",
+        "posture:x",
+        "ipset:a",
+        "svc:p",
+        "12h",
+        "",
+    ]
 )
 FIELDS = st.sampled_from(
-    ["action", "src", "dst", "ip", "app", "via", "users", "proto", "accept", "deny", "target"]
-    + ["attr", "checkPeriod", "routes", "exitNode", "nodes", "regions", "tag:web", "group:dev"]
+    [
+        "action",
+        "src",
+        "dst",
+        "ip",
+        "app",
+        "via",
+        "users",
+        "proto",
+        "accept",
+        "deny",
+        "target",
+        "attr",
+        "checkPeriod",
+        "routes",
+        "exitNode",
+        "nodes",
+        "regions",
+        "tag:web",
+        "group:dev",
+    ]
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-1, 70_000), st.floats(), WORDS),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from policy.diagnostics.diagnostic import Diagnostic
 from policy.load import load
-from policy.model.document import Policy
 from policy.source import Source
+
+if TYPE_CHECKING:
+    from policy.diagnostics.diagnostic import Diagnostic
+    from policy.model.document import Policy
 
 
 def accepted(text: str) -> Policy:

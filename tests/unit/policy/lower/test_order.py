@@ -10,7 +10,7 @@ EVERYTHING_WRONG = """{
   "nodeAttrs": [{"target": ["nobody-knows"], "attr": ["x"]}],
   "ssh": [{"users": ["*"], "checkPeriod": "never", "acceptEnv": [""], "dst": ["db"]}],
   "grants": [
-    {"src": ["tag:g"], "dst": ["0.0.0.0/0"], "ip": ["tcp"], "app": {"bad": []}, "via": ["x@x.test"]},
+    {"src": ["tag:g"], "dst": ["0.0.0.0/0"], "ip": ["tcp"], "app": {"bad": []}, "via": ["x@y.z"]},
     {"src": ["*"], "dst": ["*"]}
   ],
   "acls": [{"action": "deny", "src": ["tag:a"], "dst": ["tag:b:https", "tag:b:1"]}],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from policy.load import load
-from policy.model.document import Policy
 from policy.source import Source
+
+if TYPE_CHECKING:
+    from policy.model.document import Policy
 
 
 def accepted(policy: dict[str, Any]) -> Policy:

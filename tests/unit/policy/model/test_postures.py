@@ -48,7 +48,7 @@ def test_reads(text: str, assertion: Assertion) -> None:
     ],
 )
 def test_refuses_and_says_where(text: str, part: str) -> None:
-    with pytest.raises(PolicyValueError, match="assertion|ordered") as refused:
+    with pytest.raises(PolicyValueError, match=r"assertion|ordered") as refused:
         parse_posture_assertion(text)
     assert part in str(refused.value)
 

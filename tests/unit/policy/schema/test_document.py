@@ -13,7 +13,16 @@ from policy.hujson.parse import parse
 from policy.hujson.plain import to_python
 from policy.load import load
 from policy.lower import approvers as approver_fields
-from policy.lower import cases, definitions, document, network, node_attrs, settings, ssh
+from policy.lower import (
+    acls,
+    cases,
+    definitions,
+    document,
+    grants,
+    node_attrs,
+    settings,
+    ssh,
+)
 from policy.schema.document import policy_schema
 from policy.source import Source
 
@@ -152,8 +161,8 @@ def test_what_the_service_would_refuse_is_refused(value: Any) -> None:
 
 _TABLES: list[tuple[Mapping[str, str], str]] = [
     (document._KNOWN, ""),
-    (network._ACL_FIELDS, "$defs/acl"),
-    (network._GRANT_FIELDS, "$defs/grant"),
+    (acls._ACL_FIELDS, "$defs/acl"),
+    (grants._GRANT_FIELDS, "$defs/grant"),
     (ssh._FIELDS, "$defs/sshRule"),
     (node_attrs._FIELDS, "$defs/nodeAttr"),
     (cases._TEST_FIELDS, "$defs/test"),
