@@ -19,6 +19,7 @@ from aiohttp import web
 
 from control.http.api_v1 import ApiV1
 from control.http.machine import MachineApi
+from control.http.metrics import Metrics
 from control.http.ratelimit import RateLimit
 from control.http.site import Site
 from control.http.ts2021 import Ts2021
@@ -98,6 +99,8 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
             runners = [await _listen(server)]
             if config.unix_socket is not None:
                 runners.append(await _listen_locally(server, config.unix_socket))
+            if config.metrics_listen_addr:
+                runners.append(await _listen_for_metrics(server))
             try:
                 yield server
             finally:
@@ -131,7 +134,6 @@ async def _compose(
         settings=RegistrarSettings(
             auth_url_prefix=f"{config.server_url.rstrip('/')}/register/",
             node_expiry=config.node.expiry or None,
-            needs_approval=config.node.needs_approval,
         ),
         may_tag=keeper.may_tag,
         auto_approved=keeper.approved_routes,
@@ -214,9 +216,12 @@ def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
 async def _listen(server: ControlServer) -> web.AppRunner:
     config = server.config
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
-    Site(ledger=server.ledger, ts2021=server.ts2021, control=server.control_key.public).add_routes(
-        app
-    )
+    Site(
+        ledger=server.ledger,
+        ts2021=server.ts2021,
+        logins=server.logins,
+        control=server.control_key.public,
+    ).add_routes(app)
     api = ApiV1(server)
     api.add_routes(app, is_local=False)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
@@ -244,6 +249,16 @@ async def _listen_locally(server: ControlServer, path: Path) -> web.AppRunner:
         await web.UnixSite(runner, str(path)).start()
     finally:
         os.umask(old_mask)
+    return runner
+
+
+async def _listen_for_metrics(server: ControlServer) -> web.AppRunner:
+    app = web.Application()
+    Metrics(server).add_routes(app)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    host, _, port = server.config.metrics_listen_addr.rpartition(":")
+    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
     return runner
 
 

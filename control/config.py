@@ -156,8 +156,6 @@ class Node(_Section):
 
     expiry: Duration = timedelta()
     """Life of a user's node key; 0 never ends it. Tagged nodes never expire."""
-    needs_approval: bool = False
-    """Nodes that a person logs in wait until an administrator approves them."""
     ephemeral: Ephemeral = Ephemeral()
 
 
@@ -204,31 +202,6 @@ class Log(_Section):
     format: Literal["text", "json"] = "text"
 
 
-class Pkce(_Section):
-    """Proof key for code exchange."""
-
-    enabled: bool = True
-    method: Literal["S256", "plain"] = "S256"
-
-
-class Oidc(_Section):
-    """Logins by an OpenID Connect provider; off while `issuer` is empty."""
-
-    issuer: str = ""
-    client_id: str = ""
-    client_secret: str = Field(default="", repr=False)
-    client_secret_path: Path | None = None
-    scope: tuple[str, ...] = ("openid", "profile", "email")
-    extra_params: dict[str, str] = {}
-    allowed_domains: tuple[str, ...] = ()
-    allowed_users: tuple[str, ...] = ()
-    allowed_groups: tuple[str, ...] = ()
-    email_verified_required: bool = True
-    use_expiry_from_token: bool = False
-    only_start_if_oidc_is_available: bool = True
-    pkce: Pkce = Pkce()
-
-
 class ControlConfig(BaseSettings):
     """Everything an operator decides."""
 
@@ -263,7 +236,6 @@ class ControlConfig(BaseSettings):
     register_limit: RegisterLimit = RegisterLimit()
     tls: Tls = Tls()
     log: Log = Log()
-    oidc: Oidc = Oidc()
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -13,6 +14,7 @@ from control.wire import ServerKeys
 
 if TYPE_CHECKING:
     from control.http.ts2021 import Ts2021
+    from control.identity.logins import Logins
     from control.keys import MachinePublic
     from control.registry.ledger import Ledger
 
@@ -25,8 +27,11 @@ _MAX_VERIFY_BYTES = 4096
 class Site:
     """The public listener, apart from the REST API."""
 
-    def __init__(self, *, ledger: Ledger, ts2021: Ts2021, control: MachinePublic) -> None:
+    def __init__(
+        self, *, ledger: Ledger, ts2021: Ts2021, logins: Logins, control: MachinePublic
+    ) -> None:
         self._ledger = ledger
+        self._logins = logins
         self._ts2021 = ts2021
         self._control = control
 
@@ -38,6 +43,7 @@ class Site:
                 web.post("/ts2021", self._ts2021.upgrade),
                 web.get("/health", self._health),
                 web.get("/robots.txt", self._robots),
+                web.get("/register/{id}", self._register),
                 web.post("/verify", self._verify),
                 web.get("/generate_204", self._generate_204),
             ]
@@ -62,6 +68,21 @@ class Site:
     async def _robots(self, _request: web.Request) -> web.Response:
         return web.Response(text="User-agent: *\nDisallow: /\n")
 
+    async def _register(self, request: web.Request) -> web.Response:
+        """Show how an administrator lets a waiting node in."""
+        login = self._logins.find(request.match_info["id"])
+        if login is None or login.decided.done():
+            text = "This login is over or was never there. Start again on the device."
+            return web.Response(status=404, text=_page(text), **_PAGE)
+        command = f"postern control auth register --auth-id {login.id} --user USER"
+        hostname = login.request.hostinfo.hostname if login.request.hostinfo else ""
+        text = (
+            f"<p>The device <b>{escape(hostname)}</b> with the machine key "
+            f"<code>{escape(login.machine.short())}</code> waits to be let in.</p>"
+            f"<p>An administrator of the server runs:</p><pre>{escape(command)}</pre>"
+        )
+        return web.Response(text=_page(text), **_PAGE)
+
     async def _verify(self, request: web.Request) -> web.Response:
         """Tell a relay whether a node may use it; anything in doubt may not."""
         body = await request.content.read(_MAX_VERIFY_BYTES + 1)
@@ -84,6 +105,22 @@ class Site:
                 status=204, headers={"X-Tailscale-Response": f"response {challenge}"}
             )
         return web.Response(status=204)
+
+
+_PAGE: Final[dict[str, Any]] = {
+    "content_type": "text/html",
+    "headers": {
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    },
+}
+
+
+def _page(body: str) -> str:
+    return f"<!doctype html><meta charset=utf-8><title>Register a device</title>{body}"
 
 
 _NO_PUNCTUATION = str.maketrans("", "", ".:_-")

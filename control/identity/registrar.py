@@ -64,8 +64,6 @@ class RegistrarSettings:
     """URL below which a login's ID makes its page, ending in `/register/`."""
     node_expiry: timedelta | None = None
     """Life of a node key of a user's node; None for ever."""
-    needs_approval: bool = False
-    """Nodes let in by a person's login wait for an administrator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 
 from control.http.api_v1 import ApiV1
+from control.http.metrics import Metrics
 from control.operations.secrets_issued import issue_api_key
+from tests.support.control_server import TestNode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,3 +147,34 @@ async def test_relay_admission_fails_closed(control: Control) -> None:
         for body in (b"", b"{", b"[]", b'{"NodePublic": 7}', b'{"NodePublic": "x"}', b"x" * 5000):
             async with session.post("/verify", data=body) as answer:
                 assert await answer.json() == {"Allow": False}
+
+
+async def test_login_page_shows_the_command_and_escapes_the_host(control: Control) -> None:
+    node = TestNode("<script>alert(1)</script>")
+    async with node.connected(control) as client:
+        url = (await client.register(node.login().request)).auth_url
+    path = url[url.index("/register/") :]
+    async with aiohttp.ClientSession(f"{control.url}") as session:
+        async with session.get(path) as answer:
+            page = await answer.text()
+            assert (answer.status, answer.headers["X-Frame-Options"]) == (200, "DENY")
+        async with session.get("/register/hskey-authreq-other") as answer:
+            assert answer.status == 404
+    assert f"auth register --auth-id {path.removeprefix('/register/')}" in page
+    assert "<script>" not in page
+
+
+async def test_metrics_count_nodes_and_streams(control: Control) -> None:
+    key = await control.add_auth_key(await control.add_user())
+    node = TestNode()
+    async with node.connected(control) as client:
+        await node.join(client, key)
+        await node.stream(client).next()
+        text = Metrics(control.server).text().decode()
+    for line in (
+        "postern_control_nodes 1.0",
+        "postern_control_nodes_online 1.0",
+        "postern_control_map_streams 1.0",
+        "postern_control_connections 1.0",
+    ):
+        assert f"\n{line}\n" in text
