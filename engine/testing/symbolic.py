@@ -1,49 +1,48 @@
 """The oracle without an inventory: what holds on every tailnet, as far as that can be known.
 
-Every name stands for devices of its own: a user for untagged devices, a tag for devices that carry
-this tag and no other. What a literal address or a role has to do with a name is not known, and
-neither is who is in a group of the identity provider. Answers are True, False or None.
+Answers are True, False or None (`engine.testing.coverage`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.compile.origins import origin_of, rules_in_force
 from engine.resolve.posture import satisfies_any
+from engine.testing.coverage import Certain, Coverage
 from engine.testing.oracle import Question, Reach
 from policy.model.rules import Acl
-from policy.model.selectors import (
-    ROLE_AUTOGROUPS,
-    Address,
-    Autogroup,
-    Cidr,
-    DomainUsers,
-    Group,
-    HostAlias,
-    IpSetName,
-    Selector,
-    Service,
-    Tag,
-    User,
-    Wildcard,
-)
+from policy.model.selectors import Group, Selector, Tag, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from engine.netset.ipset import IpSet
     from engine.origin import Origin
-    from engine.resolve.literals import Literals
     from policy.model.document import Policy
     from policy.model.ports import Ports
     from policy.model.rules import Grant
 
 __all__ = ["SymbolicOracle"]
 
-Certain = bool | None
 _DEFAULT_PROTOCOLS = (6, 17, 1, 58)
+
+
+class _Opening(NamedTuple):
+    """One destination of a rule with one range of ports."""
+
+    selector: Selector
+    protocols: tuple[int, ...]
+    ports: Ports
+
+
+class _Rule(NamedTuple):
+    """What tests ask of a rule."""
+
+    origin: Origin
+    postures: tuple[str, ...]
+    openings: tuple[_Opening, ...]
 
 
 class SymbolicOracle:
@@ -51,6 +50,19 @@ class SymbolicOracle:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._coverage = Coverage(policy)
+        self._rules: list[_Rule] = []
+        self._by_source: dict[Selector, list[int]] = {}
+        for rule in rules_in_force(policy):
+            if isinstance(rule, Acl) or not rule.via:
+                self._add(rule)
+        self._collective = [s for s in self._by_source if not isinstance(s, User | Tag)]
+
+    def _add(self, rule: Grant | Acl) -> None:
+        for selector in dict.fromkeys(rule.src):
+            self._by_source.setdefault(selector, []).append(len(self._rules))
+        postures = rule.src_posture or self._policy.default_src_posture
+        self._rules.append(_Rule(origin_of(rule), postures, tuple(_openings(rule))))
 
     def reach(self, question: Question) -> Reach:
         """Answer for each thing that a source and a destination stand for."""
@@ -60,19 +72,21 @@ class SymbolicOracle:
             empty = question.target.selector if sources else question.src
             return Reach(missing=f"nobody is {empty}")
         ports = list(self._sample_ports(question.target.ports))
-        allowing: dict[Origin, None] = {}
-        pairs = [
-            [self._allows(source, target, port, question, allowing) for port in ports]
-            for source in sources
-            for target in targets
-        ]
+        allowing: dict[int, None] = {}
+        pairs: list[list[Certain]] = []
+        for source in sources:
+            rules = self._rules_of(source, question)
+            pairs.extend(
+                [self._allows(rules, target, port, question, allowing) for port in ports]
+                for target in targets
+            )
         # Any of the members of a group may be without a device, so they must all be alike.
         at_all = _agreed(_any(pair) for pair in pairs)
         return Reach(
             from_every=at_all,
             fully=_agreed(_all(pair) for pair in pairs),
             at_all=at_all,
-            allowing=tuple(allowing),
+            allowing=tuple(self._rules[number].origin for number in sorted(allowing)),
         )
 
     def _atoms(self, selector: Selector) -> Iterator[Selector]:
@@ -83,148 +97,86 @@ class SymbolicOracle:
         else:
             yield selector
 
+    def _rules_of(self, asked: Selector, question: Question) -> dict[int, Certain]:
+        """Return the rules that may hold a source: True for those that do, None for the rest."""
+        held: dict[int, Certain] = {}
+        for selector in self._candidates(asked):
+            holds = self._coverage.as_source(selector, asked)
+            if holds is not False:
+                for number in self._by_source[selector]:
+                    held[number] = holds or held.get(number)
+        return {n: held[n] for n in held if self._passes(self._rules[n], question)}
+
+    def _candidates(self, asked: Selector) -> Iterator[Selector]:
+        """Yield the sources of rules that may hold an asked one: of single names only itself."""
+        if not isinstance(asked, User | Tag):
+            yield from self._by_source
+            return
+        yield from self._collective
+        if asked in self._by_source:
+            yield asked
+
+    def _passes(self, rule: _Rule, question: Question) -> bool:
+        return not rule.postures or (
+            question.attributes is not None
+            and satisfies_any(rule.postures, self._policy.postures, question.attributes)
+        )
+
     def _allows(
         self,
-        src: Selector,
+        rules: dict[int, Certain],
         dst: Selector,
         port: int,
         question: Question,
-        allowing: dict[Origin, None],
+        allowing: dict[int, None],
     ) -> Certain:
         answer: Certain = False
-        for rule in self._rules():
-            holds = self._holds_source(rule, src, question)
-            opened = _all((holds, self._opens(rule, dst, port, question)))
+        for number, holds in rules.items():
+            opened = _all((holds, self._opens(self._rules[number], dst, port, question)))
             if opened is not False:
-                allowing[origin_of(rule)] = None
+                allowing[number] = None
             answer = _any((answer, opened))
         return answer
 
-    def _rules(self) -> Iterable[Grant | Acl]:
-        rules = rules_in_force(self._policy)
-        return (r for r in rules if isinstance(r, Acl) or not r.via)
-
-    def _holds_source(self, rule: Grant | Acl, src: Selector, question: Question) -> Certain:
-        postures = rule.src_posture or self._policy.default_src_posture
-        if postures and (
-            question.attributes is None
-            or not satisfies_any(postures, self._policy.postures, question.attributes)
-        ):
-            return False
-        return _any(self._covers_source(selector, src) for selector in rule.src)
-
-    def _opens(self, rule: Grant | Acl, dst: Selector, port: int, question: Question) -> Certain:
+    def _opens(self, rule: _Rule, dst: Selector, port: int, question: Question) -> Certain:
         return _any(
-            isinstance(selector, Wildcard) or self._covers(selector, dst)
-            for selector, protocol, ports in _openings(rule)
-            if any(n in (protocol or _DEFAULT_PROTOCOLS) for n in question.protocols)
-            and ports.first <= port <= ports.last
+            self._coverage.as_destination(opening.selector, dst)
+            for opening in rule.openings
+            if opening.ports.first <= port <= opening.ports.last
+            and any(number in opening.protocols for number in question.protocols)
         )
-
-    def _covers(self, rule: Selector, asked: Selector) -> Certain:
-        """Tell whether a rule's selector holds everything that an asked one stands for."""
-        if isinstance(rule, Autogroup) and rule.name == "self":
-            return False
-        literal, wanted = self._literal(rule), self._literal(asked)
-        if literal is not None and wanted is not None:
-            if wanted.issubset(literal):
-                return True
-            return None if wanted.overlaps(literal) else False
-        if literal is not None or wanted is not None:
-            # A name against an address: they can only meet inside the tailnet's own ranges.
-            known = literal if literal is not None else wanted
-            return None if known is not None and self._literals.in_tailnet(known) else False
-        return self._name_covers(rule, asked)
-
-    def _covers_source(self, rule: Selector, asked: Selector) -> Certain:
-        if isinstance(rule, Autogroup) and rule.name == "danger-all":
-            return True
-        if not isinstance(rule, Wildcard):
-            return self._covers(rule, asked)
-        wanted = self._literal(asked)
-        # Beside the tailnet `*` holds the subnets that routers bring in.
-        return True if wanted is None or self._literals.all_in_wildcard(wanted) else None
-
-    def _literal(self, selector: Selector) -> IpSet | None:
-        """Return the addresses that a selector spells out; None for names of devices."""
-        if isinstance(selector, Address | Cidr | HostAlias | IpSetName | Autogroup):
-            return self._literals.addresses(selector)
-        return None
-
-    @cached_property
-    def _literals(self) -> Literals:
-        # Imported here: most small policies spell no addresses out, and start the faster.
-        from engine.resolve.literals import Literals  # noqa: PLC0415
-
-        return Literals(self._policy)
-
-    def _name_covers(self, rule: Selector, asked: Selector) -> Certain:
-        if rule == asked:
-            return True
-        match rule:
-            case User():
-                return None if _is_several_users(asked) else False
-            case Group() if rule.text in self._policy.groups:
-                members = self._policy.groups[rule.text].members
-                if isinstance(asked, User):
-                    return asked.text in members
-                return None if members and _is_several_users(asked) else False
-            case Group():
-                return None if isinstance(asked, User) or _is_several_users(asked) else False
-            case DomainUsers():
-                if isinstance(asked, User):
-                    return asked.text.endswith(f"@{rule.domain}")
-                return None if _is_several_users(asked) else False
-            case Autogroup():
-                return _autogroup_covers(rule, asked)
-            case Service():
-                return None
-            case _:
-                # A tag against all tagged devices: there may be others.
-                return None if asked == Autogroup("autogroup:tagged") else False
 
     def _sample_ports(self, asked: Iterable[Ports]) -> Iterator[int]:
-        bounds = sorted(
-            bound
-            for rule in self._rules()
-            for _, _, ports in _openings(rule)
-            for bound in (ports.first, ports.last + 1)
-        )
+        """Yield ports that stand for all that are asked about: answers change only at bounds."""
+        bounds = self._port_bounds
         for first, last in asked:
             yield first
-            yield from dict.fromkeys(bound for bound in bounds if first < bound <= last)
+            yield from bounds[bisect_right(bounds, first) : bisect_right(bounds, last)]
+
+    @cached_property
+    def _port_bounds(self) -> list[int]:
+        bounds = {
+            bound
+            for rule in self._rules
+            for opening in rule.openings
+            for bound in (opening.ports.first, opening.ports.last + 1)
+        }
+        return sorted(bounds)
 
 
-def _openings(rule: Grant | Acl) -> Iterator[tuple[Selector, tuple[int, ...] | None, Ports]]:
+def _openings(rule: Grant | Acl) -> Iterator[_Opening]:
     if isinstance(rule, Acl):
-        protocol = None if rule.protocol is None else (rule.protocol,)
         for destination in rule.dst:
             for ports in destination.ports:
-                yield destination.selector, protocol, ports
+                yield _Opening(destination.selector, _protocols(rule.protocol), ports)
         return
     for selector in rule.dst:
         for spec in rule.ip:
-            yield selector, None if spec.protocol is None else (spec.protocol,), spec.ports
+            yield _Opening(selector, _protocols(spec.protocol), spec.ports)
 
 
-def _is_several_users(selector: Selector) -> bool:
-    """Whether a selector stands for users whose names are not known."""
-    return isinstance(selector, Group | DomainUsers) or (
-        isinstance(selector, Autogroup) and selector.name != "tagged"
-    )
-
-
-def _autogroup_covers(rule: Autogroup, asked: Selector) -> Certain:
-    is_tagged = isinstance(asked, Tag) or (isinstance(asked, Autogroup) and asked.name == "tagged")
-    match rule.name:
-        case "tagged":
-            return is_tagged
-        case "member":
-            return not is_tagged and not isinstance(asked, Service)
-        case name if name in ROLE_AUTOGROUPS:
-            return False if is_tagged else None
-        case _:
-            return False
+def _protocols(number: int | None) -> tuple[int, ...]:
+    return _DEFAULT_PROTOCOLS if number is None else (number,)
 
 
 def _all(answers: Iterable[Certain]) -> Certain:
@@ -237,12 +189,6 @@ def _all(answers: Iterable[Certain]) -> Certain:
     return result
 
 
-def _agreed(answers: Iterable[Certain]) -> Certain:
-    """Return what all answers are, None where they differ."""
-    known = set(answers)
-    return known.pop() if len(known) == 1 else None
-
-
 def _any(answers: Iterable[Certain]) -> Certain:
     result: Certain = False
     for answer in answers:
@@ -251,3 +197,9 @@ def _any(answers: Iterable[Certain]) -> Certain:
         if answer is None:
             result = None
     return result
+
+
+def _agreed(answers: Iterable[Certain]) -> Certain:
+    """Return what all answers are, None where they differ."""
+    known = set(answers)
+    return known.pop() if len(known) == 1 else None
