@@ -111,6 +111,13 @@ def test_two_halves_of_all_ports_open_no_protocol_without_ports() -> None:
     assert not FilterEvaluator([rule]).allows(Flow.of(LAP4, WEB4, 47))
 
 
+@pytest.mark.parametrize(("port", "allowed"), [(21, False), (22, True), (23, False)])
+@pytest.mark.parametrize("proto", [6, 17, 132])
+def test_protocols_with_ports_are_held_to_them(proto: int, port: int, allowed: bool) -> None:
+    rule = FilterRule(("*",), (NetPortRange("*", SSH),), (6, 17, 132))
+    assert FilterEvaluator([rule]).allows(Flow.of(LAP4, WEB4, proto, port)) is allowed
+
+
 def test_an_empty_filter_denies() -> None:
     assert not FilterEvaluator([]).allows(Flow.of(LAP4, WEB4, 6, 443))
 
