@@ -12,7 +12,6 @@ import pytest
 from policy.hujson.parse import parse
 from policy.hujson.plain import to_python
 from policy.load import load
-from policy.lower import approvers as approver_fields
 from policy.lower import (
     acls,
     cases,
@@ -23,6 +22,7 @@ from policy.lower import (
     settings,
     ssh,
 )
+from policy.lower import approvers as approver_fields
 from policy.schema.document import policy_schema
 from policy.source import Source
 
