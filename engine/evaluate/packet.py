@@ -1,7 +1,7 @@
 """What a node does with one packet: the client's stateless filter (policy reference 9.2, 9.3).
 
 Judges decoded headers. Live flows are not remembered here: whether a packet answers one is asked of
-whatever the caller keeps, such as `engine.conntrack`.
+whatever the caller keeps of live flows.
 """
 
 from __future__ import annotations
