@@ -4,7 +4,7 @@ Run `python -m bench.relay [--json] [--seconds S] [--rounds R]`. Everything runs
 server, senders and receivers are processes of their own. Senders keep a bounded number of bytes
 in flight, so neither forwarder is measured while it throws packets away; rounds alternate
 between the two, and medians are reported. Absolute numbers mean little on a shared machine: look
-at `ratios`.
+at `ratios`, and there at processor time a frame when the machine is busy with other things.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ PACKET_BYTES = 1312
 SINGLE_WINDOW_BYTES = 1 << 20
 MANY_WINDOW_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
+WARM_UP = 0.25
 SERVE = "import sys; from relay.cli import main; sys.exit(main())"
 FORK = multiprocessing.get_context("fork")
 
@@ -131,7 +132,7 @@ def throughput(pairs: Sequence[Pair], window_bytes: int, seconds: float) -> floa
     reader = FORK.Process(target=receive_forever, args=(pairs, received), daemon=True)
     reader.start()
     try:
-        send_for(pairs, received, window_bytes, seconds / 4)
+        send_for(pairs, received, window_bytes, seconds * WARM_UP)
         count, elapsed = send_for(pairs, received, window_bytes, seconds)
     finally:
         reader.kill()
@@ -157,7 +158,7 @@ def relay_server(directory: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def tcp_forwarder(batch: bytes) -> Iterator[Pair]:
+def tcp_forwarder(batch: bytes) -> Iterator[tuple[Pair, int]]:
     """Join one pair by socat instead of a relay."""
     sink = socket.create_server((HOST, 0))
     port = free_port()
@@ -168,7 +169,7 @@ def tcp_forwarder(batch: bytes) -> Iterator[Pair]:
         sender = connect_when_ready(port)
         receiver, _peer = sink.accept()
         with sender, receiver:
-            yield Pair(sender, receiver, batch)
+            yield Pair(sender, receiver, batch), forwarder.pid
     finally:
         forwarder.terminate()
         forwarder.wait()
@@ -194,22 +195,53 @@ def free_port() -> int:
         return port
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time a process used so far, in user and kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_bytes(pid: int) -> int:
     """Return the memory a process holds."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure_pair(directory: Path, seconds: float, rounds: int) -> dict[str, float]:
-    """Alternate between relay and forwarder with one pair each."""
+@dataclass(frozen=True, slots=True)
+class PairRate:
+    """One forwarder between one pair."""
+
+    frames_per_second: float
+    cpu_microseconds_per_frame: float
+
+
+def measure_pair(directory: Path, seconds: float, rounds: int) -> dict[str, PairRate]:
+    """Alternate between relay and forwarder with one pair each; return medians."""
     relayed, forwarded = [], []
     for _ in range(rounds):
-        with relay_server(directory) as (port, _pid):
+        with relay_server(directory) as (port, pid):
             pairs = relay_pairs(port, 1, SINGLE_WINDOW_BYTES)
-            relayed.append(throughput(pairs, SINGLE_WINDOW_BYTES, seconds))
-        with tcp_forwarder(pairs[0].batch) as pair:
-            forwarded.append(throughput([pair], SINGLE_WINDOW_BYTES, seconds))
-    return {"relay": statistics.median(relayed), "socat": statistics.median(forwarded)}
+            relayed.append(pair_rate(pairs[0], pid, seconds))
+        with tcp_forwarder(pairs[0].batch) as (pair, pid):
+            forwarded.append(pair_rate(pair, pid, seconds))
+    return {"relay": median_of(relayed), "socat": median_of(forwarded)}
+
+
+def pair_rate(pair: Pair, pid: int, seconds: float) -> PairRate:
+    """Measure the forwarder with this process id."""
+    before = cpu_seconds(pid)
+    rate = throughput([pair], SINGLE_WINDOW_BYTES, seconds)
+    # The warm-up before the measurement is a quarter as long and cost its share.
+    frames = rate * seconds * (1 + WARM_UP)
+    return PairRate(rate, (cpu_seconds(pid) - before) / frames * 1e6)
+
+
+def median_of(rates: Sequence[PairRate]) -> PairRate:
+    """Return the medians of both measures."""
+    return PairRate(
+        statistics.median(rate.frames_per_second for rate in rates),
+        statistics.median(rate.cpu_microseconds_per_frame for rate in rates),
+    )
 
 
 def measure_clients(directory: Path, clients: int, seconds: float) -> dict[str, float]:
@@ -257,15 +289,17 @@ def report(seconds: float, rounds: int) -> dict[str, Any]:
         pair = measure_pair(directory, seconds, rounds)
         by_clients = {n: measure_clients(directory, n, seconds) for n in (2, 100, 1000)}
         slow = measure_slow_readers(directory, seconds)
+    relay, socat = pair["relay"], pair["socat"]
     two = by_clients[2]["frames_per_second"]
     return {
         "packet_bytes": PACKET_BYTES,
-        "frames_per_second": pair,
-        "gigabit_per_second": {k: v * PACKET_BYTES * 8 / 1e9 for k, v in pair.items()},
+        "pair": {name: asdict(rate) for name, rate in pair.items()},
         "clients": by_clients,
         "slow_readers": slow,
         "ratios": {
-            "frames_vs_tcp_forwarder": pair["relay"] / pair["socat"],
+            "frames_vs_tcp_forwarder": relay.frames_per_second / socat.frames_per_second,
+            "cpu_per_frame_vs_tcp_forwarder": relay.cpu_microseconds_per_frame
+            / socat.cpu_microseconds_per_frame,
             "frames_100_clients_vs_2": by_clients[100]["frames_per_second"] / two,
             "frames_1000_clients_vs_2": by_clients[1000]["frames_per_second"] / two,
             "beside_slow_readers_vs_alone": slow["beside_slow_readers"] / slow["alone"],

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["forward_from", "header_at"]
 
 
+FEW = 24
+"""Below this many equal frames, going through frames is cheaper than through header bytes."""
+
 _RECEIVE = bytes((FrameType.RECV_PACKET,))
 
 
@@ -99,14 +102,15 @@ def _rewrite_equal(
     if count > 1:
         count = _count_alike(stream, start, stride, count, head)
     stop = start + count * stride
-    if count > 1:
+    if count >= FEW:
         stream[start:stop:stride] = _RECEIVE * count
         for offset in range(KEY_BYTES):
             first = start + HEADER_BYTES + offset
             stream[first:stop:stride] = source[offset : offset + 1] * count
-    elif count:
-        stream[start] = FrameType.RECV_PACKET
-        stream[start + HEADER_BYTES : packet_at] = source
+    else:
+        for at in range(start, stop, stride):
+            stream[at] = _RECEIVE[0]
+            stream[at + HEADER_BYTES : at + HEADER_BYTES + KEY_BYTES] = source
     return stop, count, _count_disco(stream, packet_at, stop, stride)
 
 
@@ -117,7 +121,9 @@ def _count_alike(stream: bytearray, start: int, stride: int, count: int, head: b
     in proportion to what is forwarded, not to what is buffered.
     """
     alike = 1
-    if not stream.startswith(head, start + stride):
+    while alike < min(count, FEW) and stream.startswith(head, start + alike * stride):
+        alike += 1
+    if alike < FEW:
         return alike
     while alike < count:
         limit = min(count, alike * 8)

@@ -28,7 +28,7 @@ log = logging.getLogger("relay")
 
 SWEEP_S = 0.5
 READ_BYTES = 256 * 1024
-EAGER_BYTES = 64 * 1024
+EAGER_BYTES = 16 * 1024
 """A chunk this large is a batch of its own: flush at once rather than hold more of them."""
 
 
