@@ -101,6 +101,8 @@ def _report_malformed(log: ProblemLog, lexer: Lexer, refused: Bad) -> None:
     end = len(lexer.text)
     related = (("the string starts here", Span(start, start + 1)),)
     log.report(f"parsing string: {UNEXPECTED_EOF}", end, end, related=related)
+    # All the rest is in the string: nothing in it would end it.
+    log.gave_up = True
 
 
 def report_misnamed(log: ProblemLog, lexer: Lexer, value: Node) -> None:
