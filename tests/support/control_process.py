@@ -1,0 +1,73 @@
+"""A control server in a process of its own, which can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from node.session.driver import ControlUrl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ControlProcess"]
+
+_RUN = "import sys; from control.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+class ControlProcess:
+    """`postern control serve` with its files in one directory."""
+
+    def __init__(self, directory: Path, database: str) -> None:
+        self.database = database
+        self.socket = directory / "control.sock"
+        self._config = directory / "control.yaml"
+        values = {
+            "listen_addr": "127.0.0.1:0",
+            "metrics_listen_addr": "",
+            "unix_socket": str(self.socket),
+            "database": database,
+            "noise": {"private_key_path": str(directory / "noise.key")},
+            "dns": {"base_domain": "tail.example"},
+            "shutdown_spread": 0,
+            "register_limit": {"burst": 100_000, "per_second": 100_000},
+        }
+        # JSON is YAML.
+        self._config.write_text(json.dumps(values))
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ControlUrl("http", "127.0.0.1", 0)
+
+    async def start(self) -> None:
+        """Start and wait until it listens; raises RuntimeError with what it said instead."""
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _RUN,
+            "serve",
+            "-c",
+            str(self._config),
+            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        said = b""
+        while process.stderr is not None and (line := await process.stderr.readline()):
+            said += line
+            if b"ready on port" in line:
+                self.url = ControlUrl("http", "127.0.0.1", int(line.split()[-1]))
+                return
+        raise RuntimeError(f"the server did not start: {said.decode(errors='replace')}")
+
+    async def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to end; return its exit status."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        return await self._process.wait()
