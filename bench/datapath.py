@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BLASTER = Path(__file__).with_name("blaster.py")
 RULES = 1000
-RATES_KPPS = (5, 10, 15, 20, 30, 40, 55, 70, 85, 100, 120, 140, 160, 180, 220, 260)
+RATES_KPPS = (15, 30, 45, 60, 75, 90, 105, 120, 140, 160, 190, 230)
 NO_LOSS = 0.98
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
@@ -194,7 +194,7 @@ def blast(lab: Lab, target: str) -> Metrics:
 
 def blast_once(lab: Lab, target: str, rate: int) -> tuple[float, float]:
     """Return packets a second sent and received."""
-    seconds = 0.6
+    seconds = 0.5
     receiver = subprocess.Popen(
         (
             "ip",
@@ -276,6 +276,23 @@ def idle_share() -> Iterator[float]:
         last = now
 
 
+def favour_this_session() -> None:
+    """Ask the scheduler to put this session first, so that neighbours disturb less.
+
+    Niceness alone says nothing between sessions where the kernel groups tasks by session.
+    """
+    if os.getsid(0) != os.getpid():
+        try:
+            os.setsid()
+        except PermissionError:
+            # A group leader already, as under an interactive shell: it stays where it is.
+            return
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        group.write_text("-20")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.datapath", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one object on standard output")
@@ -287,6 +304,7 @@ def main() -> int:
     if why is not None:
         print(f"bench.datapath: {why}", file=sys.stderr)
         return 1
+    favour_this_session()
     only = set(filter(None, options.only.split(",")))
     rounds: list[dict[str, Metrics]] = []
     idle = idle_share()

@@ -6,6 +6,9 @@ stride) they cost nothing. Sizes in use are few; the cache is emptied when they 
 
 from __future__ import annotations
 
+from collections import deque
+from itertools import repeat
+from operator import length_hint
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 _MOST_ROWS = 128
 _MOST_SHAPES = 32
 
-_Views = list[tuple[memoryview, memoryview, memoryview]]
+_NO_ASSOCIATED = repeat(None)
+_exhaust = deque[object](maxlen=0).extend
+"""Runs an iterator to its end without keeping anything."""
 
 
 class RowViews:
@@ -31,7 +36,7 @@ class RowViews:
         self._nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
         self._nonce_counters = self._nonces[:, 4:].view("<u8")[:, 0]
         self._nonce_views = [row.data for row in self._nonces]
-        self._views: dict[tuple[int, int], _Views] = {}
+        self._views: dict[tuple[int, int], tuple[list[memoryview], list[memoryview]]] = {}
 
     def seal(
         self,
@@ -44,13 +49,14 @@ class RowViews:
     ) -> None:
         """Encrypt `count` rows; with `end`, the last row ends there, before its stride does."""
         self._nonce_counters[:count] = counters
-        encrypt = cipher.encrypt_into
         full = count if end is None or end == at + count * stride else count - 1
-        for nonce, plaintext, sealed in self._rows(at, stride, count)[:full]:
-            encrypt(nonce, plaintext, None, sealed)
+        plaintexts, sealed = self._rows(at, stride, count)
+        # The loop over rows runs in C: `map` ends with the shortest of its arguments.
+        nonces = self._nonce_views[:full]
+        _exhaust(map(cipher.encrypt_into, nonces, plaintexts, _NO_ASSOCIATED, sealed))
         if full < count and end is not None:
             begin = at + full * stride + LEAD
-            encrypt(
+            cipher.encrypt_into(
                 self._nonce_views[full],
                 self._buffer[begin : end - TAG],
                 None,
@@ -67,30 +73,40 @@ class RowViews:
     ) -> list[int]:
         """Decrypt `count` rows; returns the numbers of those whose tag is wrong."""
         self._nonce_counters[:count] = counters
-        decrypt = cipher.decrypt_into
+        plaintexts, sealed = self._rows(at, stride, count)
         wrong: list[int] = []
-        rows = self._rows(at, stride, count)[:count]
-        for number, (nonce, plaintext, sealed) in enumerate(rows):
+        start = 0
+        while start < count:
+            nonces = iter(self._nonce_views[start:count])
             try:
-                decrypt(nonce, sealed, None, plaintext)
+                _exhaust(
+                    map(
+                        cipher.decrypt_into,
+                        nonces,
+                        sealed[start:count] if start else sealed,
+                        _NO_ASSOCIATED,
+                        plaintexts[start:count] if start else plaintexts,
+                    )
+                )
             except InvalidTag:
-                wrong.append(number)
+                # The iterator stands behind the row that failed: go on from there.
+                start = count - length_hint(nonces)
+                wrong.append(start - 1)
+            else:
+                break
         return wrong
 
-    def _rows(self, at: int, stride: int, count: int) -> _Views:
+    def _rows(self, at: int, stride: int, count: int) -> tuple[list[memoryview], list[memoryview]]:
+        """Return plaintexts and sealed texts of at least `count` rows."""
         views = self._views.get((at, stride))
         if views is None:
             if len(self._views) >= _MOST_SHAPES:
                 self._views.clear()
-            views = self._views[at, stride] = []
-        for number in range(len(views), count):
+            views = self._views[at, stride] = ([], [])
+        plaintexts, sealed = views
+        for number in range(len(sealed), count):
             begin = at + number * stride + LEAD
             end = begin + stride - LEAD
-            views.append(
-                (
-                    self._nonce_views[number],
-                    self._buffer[begin : end - TAG],
-                    self._buffer[begin:end],
-                )
-            )
+            plaintexts.append(self._buffer[begin : end - TAG])
+            sealed.append(self._buffer[begin:end])
         return views
