@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from control.http.api_v1 import ApiV1
+from control.http.api_v2 import ApiV2
 from control.http.machine import MachineApi
 from control.http.metrics import Metrics
 from control.http.ratelimit import RateLimit
@@ -222,8 +223,8 @@ async def _listen(server: ControlServer) -> web.AppRunner:
         logins=server.logins,
         control=server.control_key.public,
     ).add_routes(app)
-    api = ApiV1(server)
-    api.add_routes(app, is_local=False)
+    ApiV1(server).add_routes(app, is_local=False)
+    ApiV2(server).add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     host, _, port = config.listen_addr.rpartition(":")

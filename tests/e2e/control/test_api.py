@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -178,3 +179,44 @@ async def test_metrics_count_nodes_and_streams(control: Control) -> None:
         "postern_control_connections 1.0",
     ):
         assert f"\n{line}\n" in text
+
+
+ACL = "/api/v2/tailnet/-/acl"
+
+
+async def test_gitops_reads_changes_and_is_told_of_conflicts(api: aiohttp.ClientSession) -> None:
+    async with api.get(ACL) as answer:
+        assert answer.content_type == "application/hujson"
+        first = answer.headers["ETag"]
+    text = '{"acls": [], /* ours */}'
+    for if_match, status in ((first, 200), (first, 412)):
+        async with api.post(ACL, data=text, headers={"If-Match": if_match}) as answer:
+            assert answer.status == status
+    async with api.get(ACL) as answer:
+        assert await answer.text() == text
+        assert answer.headers["ETag"] != first
+
+
+async def test_untouched_default_can_be_asked_for(api: aiohttp.ClientSession) -> None:
+    headers = {"If-Match": '"ts-default"'}
+    for status in (200, 412):
+        async with api.post(ACL, data="{}", headers=headers) as answer:
+            assert answer.status == status
+
+
+async def test_validation_changes_nothing(api: aiohttp.ClientSession) -> None:
+    for text, status in (('{"acls": []}', 200), ('{"acls": [', 400)):
+        async with api.post(f"{ACL}/validate", data=text) as answer:
+            assert answer.status == status
+            assert "message" in await answer.json() or status == 200
+    async with api.get(ACL) as answer:
+        assert await answer.text() == "{}\n"
+
+
+async def test_basic_authentication_takes_the_key_as_the_user(control: Control) -> None:
+    issued = await issue_api_key(control.server.ledger, "test")
+    async with aiohttp.ClientSession(f"{control.url}") as session:
+        for name, status in ((issued.text, 200), ("x", 401)):
+            header = f"Basic {b64encode(f'{name}:'.encode()).decode()}"
+            async with session.get(ACL, headers={"Authorization": header}) as answer:
+                assert answer.status == status
