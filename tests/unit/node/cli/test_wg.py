@@ -57,7 +57,12 @@ def test_unknown_command_lists_those_there_are(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1, "1 second"), (65, "1 minute, 5 seconds"), (3600, "1 hour"), (90061, "1 day, 1 hour, 1 minute, 1 second")],
+    [
+        (1, "1 second"),
+        (65, "1 minute, 5 seconds"),
+        (3600, "1 hour"),
+        (90061, "1 day, 1 hour, 1 minute, 1 second"),
+    ],
 )
 def test_spans_are_written_as_wg_does(seconds: int, text: str) -> None:
     assert span(seconds) == text
