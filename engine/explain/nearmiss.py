@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.compile.openings import openings_of
 from engine.compile.origins import origin_of
 from engine.netset.ipset import IpSet
-from engine.rules import DEFAULT_PROTOCOLS
 from policy.model.rules import Acl
 from policy.model.selectors import Autogroup, Wildcard
 
@@ -63,35 +63,18 @@ def _reasons(
         yield f"source {src} is not in {_listed(rule.src)}"
     elif postures and src.node is not None and not resolver.passes(src.node.index, postures):
         yield f"{src} passes none of {', '.join(postures)}"
-    openings = list(_openings(rule))
-    reached = [o for o in openings if _reaches(o[0], src, dst, resolver)]
+    openings = list(openings_of(rule))
+    reached = [o for o in openings if _reaches(o.selector, src, dst, resolver)]
     if not isinstance(rule, Acl) and rule.via and dst.node is not None:
         yield f"it goes via {', '.join(rule.via)}, which opens routed networks only"
     if not reached:
-        yield f"destination {dst} is not in {_listed(dict.fromkeys(o[0] for o in openings))}"
+        yield f"destination {dst} is not in {_listed(dict.fromkeys(o.selector for o in openings))}"
         return
-    spoken = [o for o in reached if protocol in (o[1] or DEFAULT_PROTOCOLS)]
+    spoken = [o for o in reached if protocol in o.protocols]
     if not spoken:
-        yield f"it is for protocol {', '.join(sorted({_protocol(o[1]) for o in reached}))}"
-    elif port is not None and not any(o[2].first <= port <= o[2].last for o in spoken):
-        yield f"port {port} is not in {', '.join(dict.fromkeys(_ports(o[2]) for o in spoken))}"
-
-
-def _openings(
-    rule: Grant | Acl,
-) -> Iterator[tuple[Selector, tuple[int, ...] | None, Ports]]:
-    if isinstance(rule, Acl):
-        for destination in rule.dst:
-            for ports in destination.ports:
-                yield destination.selector, _numbers(rule.protocol), ports
-    else:
-        for selector in rule.dst:
-            for spec in rule.ip:
-                yield selector, _numbers(spec.protocol), spec.ports
-
-
-def _numbers(protocol: int | None) -> tuple[int, ...] | None:
-    return None if protocol is None else (protocol,)
+        yield f"it is for protocol {', '.join(sorted({_protocol(o.protocol) for o in reached}))}"
+    elif port is not None and not any(o.has((protocol,), port) for o in spoken):
+        yield f"port {port} is not in {', '.join(dict.fromkeys(_ports(o.ports) for o in spoken))}"
 
 
 def _reaches(selector: Selector, src: Party, dst: Party, resolver: Resolver) -> bool:
@@ -120,8 +103,8 @@ def _listed(selectors: Iterable[Selector]) -> str:
     return ", ".join(str(selector) for selector in selectors) or "an empty list"
 
 
-def _protocol(numbers: tuple[int, ...] | None) -> str:
-    return "tcp, udp and icmp" if numbers is None else ", ".join(str(n) for n in numbers)
+def _protocol(number: int | None) -> str:
+    return "tcp, udp and icmp" if number is None else str(number)
 
 
 def _ports(ports: Ports) -> str:

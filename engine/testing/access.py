@@ -7,26 +7,27 @@ part, and a rule with a posture applies only where the test's own attributes pas
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.bits import members
+from engine.compile.openings import Opening, openings_of
 from engine.compile.origins import origin_of, rules_in_force
-from engine.compile.plan import make_plan
 from engine.evaluate.axis import Axis
 from engine.netset.address import V4, V6, Address
+from engine.netset.constants import ANY_SET, WILDCARD_SOURCE_SET
 from engine.netset.ipset import IpSet
 from engine.resolve.posture import satisfies_any
 from engine.resolve.selectors import Resolver
-from engine.rules import FilterRule, NetPortRange
 from engine.testing.oracle import Question, Reach
+from policy.model.rules import Acl
 from policy.model.selectors import Autogroup, Cidr, HostAlias, IpSetName, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from engine.compile.plan import NetworkRule, Slot
     from engine.directory import Directory
-    from engine.rules import Origin
+    from engine.origin import Origin
     from policy.model.document import Policy
     from policy.model.ports import Ports
     from policy.model.selectors import Selector
@@ -34,22 +35,38 @@ if TYPE_CHECKING:
 __all__ = ["AccessOracle"]
 
 
+class _Rule(NamedTuple):
+    """What tests ask of a rule."""
+
+    origin: Origin
+    postures: tuple[str, ...]
+    openings: tuple[Opening, ...]
+
+
 class AccessOracle:
-    """Answers from the compiled rules of one policy and one inventory."""
+    """Answers from the rules of one policy and one inventory.
+
+    Sets of rules are integers, as in `engine.bits`. Only what a test asks about is worked out: a
+    large tailnet has few tests for its size.
+    """
 
     def __init__(self, policy: Policy, directory: Directory) -> None:
         self._policy = policy
-        # Postures are judged by each test's attributes, so sources are resolved without them.
-        self._resolver = Resolver(_without_postures(policy), directory)
-        plan = make_plan(_without_postures(policy), self._resolver)
-        self._rules = [self._global_rule(rule) for rule in plan.network if not rule.via]
-        self._postures = _postures_by_origin(policy)
-        sets = [IpSet.of_strings(rule.src_ips) for rule in self._rules]
-        self._sources = {
-            version: Axis((held.bounds(version), 1 << bit) for bit, held in enumerate(sets))
-            for version in (V4, V6)
-        }
-        self._opened_sets: dict[tuple[int, int], IpSet] = {}
+        self._resolver = Resolver(policy, directory)
+        rules = [r for r in rules_in_force(policy) if isinstance(r, Acl) or not r.via]
+        self._rules = [
+            _Rule(
+                origin_of(rule),
+                self._resolver.postures_of(rule.src_posture),
+                tuple(opening for opening in openings_of(rule) if not _is_self(opening.selector)),
+            )
+            for rule in rules
+        ]
+        self._by_source: dict[Selector, int] = {}
+        for bit, rule in enumerate(rules):
+            for selector in rule.src:
+                self._by_source[selector] = self._by_source.get(selector, 0) | 1 << bit
+        self._destinations: dict[Selector, IpSet] = {}
 
     def reach(self, question: Question) -> Reach:
         """Answer from every source address to every destination address."""
@@ -58,10 +75,11 @@ class AccessOracle:
         if not sources or wanted.is_empty:
             lacking = question.target.selector if sources else question.src
             return Reach(missing=f"no device is {lacking}")
+        opened = _Opened(self, question, wanted)
         answers = [
             answer
             for source in self._distinct(sources, question)
-            if (answer := self._reach_from(source, question, wanted)) is not None
+            if (answer := self._reach_from(source, question, opened)) is not None
         ]
         if not answers:
             return Reach(missing="source and destination share no IP version")
@@ -80,34 +98,72 @@ class AccessOracle:
         relevant = self._relevant(question)
         seen: set[tuple[int, int]] = set()
         for source in sources:
-            rules = self._sources[source.version][source.value] & relevant
+            rules = self._rules_from(source) & relevant
             if (source.version, rules) not in seen:
                 seen.add((source.version, rules))
                 yield source, rules
 
+    def _rules_from(self, source: Address) -> int:
+        """Return the rules that an address is a source of."""
+        rules: int = self._by_literal[source.version][source.value]
+        node = self._resolver.directory.by_address.get(source)
+        return rules if node is None else rules | self._by_node[node]
+
+    @cached_property
+    def _by_node(self) -> list[int]:
+        """For each device, the rules that name it as a source."""
+        masks = [0] * len(self._resolver.directory.nodes)
+        for selector, rules in self._by_source.items():
+            if not _is_anyone(selector):
+                for index in self._resolver.extent(selector).nodes:
+                    masks[index] |= rules
+        return masks
+
+    @cached_property
+    def _by_literal(self) -> dict[int, Axis]:
+        """For each address, the rules that have it as a source whoever it belongs to."""
+        literal: dict[int, list[IpSet]] = {}
+        for selector, rules in self._by_source.items():
+            held = self._literal_source(selector)
+            if not held.is_empty:
+                for bit in members(rules):
+                    literal.setdefault(bit, []).append(held)
+        sets = [(IpSet.union_of(parts), 1 << bit) for bit, parts in literal.items()]
+        return {
+            version: Axis((held.bounds(version), rule) for held, rule in sets)
+            for version in (V4, V6)
+        }
+
+    def _literal_source(self, selector: Selector) -> IpSet:
+        """Return the addresses that a source stands for as written, devices' left out."""
+        if isinstance(selector, Wildcard):
+            nodes = self._resolver.directory.nodes
+            routes = IpSet.of_ranges(route.range for node in nodes for route in node.routes)
+            return WILDCARD_SOURCE_SET | routes
+        if _is_anyone(selector):
+            return ANY_SET
+        return IpSet.of_strings(self._resolver.extent(selector).texts)
+
     def _relevant(self, question: Question) -> int:
-        """Return the rules whose protocol is asked about and whose postures the source passes."""
+        """Return the rules whose postures the source passes."""
         mask = 0
         for bit, rule in enumerate(self._rules):
-            if any(number in rule.protocols for number in question.protocols) and all(
-                self._passes(origin, question) for origin in rule.origins
-            ):
+            if self._passes(rule, question):
                 mask |= 1 << bit
         return mask
 
-    def _passes(self, origin: Origin, question: Question) -> bool:
-        postures = self._postures.get(origin, ())
-        return not postures or (
+    def _passes(self, rule: _Rule, question: Question) -> bool:
+        return not rule.postures or (
             question.attributes is not None
-            and satisfies_any(postures, self._policy.postures, question.attributes)
+            and satisfies_any(rule.postures, self._policy.postures, question.attributes)
         )
 
     def _reach_from(
-        self, source: tuple[Address, int], question: Question, wanted: IpSet
+        self, source: tuple[Address, int], question: Question, opened: _Opened
     ) -> Reach | None:
         """Answer for one source; None where the destination has no address of its version."""
         address, rules = source
-        family = _family(wanted, address.version)
+        family = opened.wanted[address.version]
         if family.is_empty:
             return None
         allowing: dict[Origin, None] = {}
@@ -115,25 +171,33 @@ class AccessOracle:
         for port in self._sample_ports(question.target.ports):
             lacking = family
             for bit in members(rules):
-                opened = self._opened(bit, port)
-                if opened.overlaps(family):
-                    lacking = lacking - opened
-                    allowing.update(dict.fromkeys(self._rules[bit].origins))
+                for held in opened.by_rule(bit, address.version, port):
+                    lacking = lacking - held
+                    allowing[self._rules[bit].origin] = None
             if not lacking.is_empty:
                 witness = witness or f"{address} to {lacking.witness()} port {port}"
         some = bool(allowing)
         return Reach(some, witness is None, some, tuple(allowing), witness=witness)
 
-    def _opened(self, bit: int, port: int) -> IpSet:
-        """Return the destinations that a rule opens on a port."""
-        opened = self._opened_sets.get((bit, port))
-        if opened is None:
-            opened = self._opened_sets[bit, port] = IpSet.of_strings(
-                entry.ip
-                for entry in self._rules[bit].dst_ports
-                if entry.ports.first <= port <= entry.ports.last
-            )
-        return opened
+    def openings(self, bit: int) -> tuple[Opening, ...]:
+        """Return what a rule opens."""
+        return self._rules[bit].openings
+
+    def held(self, selector: Selector) -> IpSet:
+        """Return the addresses that a destination of a rule stands for."""
+        held = self._destinations.get(selector)
+        if held is None:
+            held = ANY_SET if isinstance(selector, Wildcard) else self._extent(selector)
+            self._destinations[selector] = held
+        return held
+
+    def _extent(self, selector: Selector) -> IpSet:
+        nodes = self._resolver.directory.nodes
+        extent = self._resolver.extent(selector)
+        own = IpSet.of_addresses(
+            chain.from_iterable(nodes[index].addresses for index in extent.nodes)
+        )
+        return own | IpSet.of_strings(extent.texts)
 
     def _sample_ports(self, asked: Iterable[Ports]) -> list[int]:
         """Return ports that stand for all that are asked about: answers change only at bounds."""
@@ -148,8 +212,8 @@ class AccessOracle:
         bounds = {
             bound
             for rule in self._rules
-            for entry in rule.dst_ports
-            for bound in (entry.ports.first, entry.ports.last + 1)
+            for opening in rule.openings
+            for bound in (opening.ports.first, opening.ports.last + 1)
         }
         return sorted(bounds)
 
@@ -167,46 +231,40 @@ class AccessOracle:
                 return IpSet.of_strings(texts)
         return IpSet.of_addresses(self._addresses(selector))
 
-    def _global_rule(self, rule: NetworkRule) -> FilterRule:
-        entries = (entry for slot in rule.slots for entry in self._entries(slot))
-        return FilterRule(rule.sources, tuple(entries), rule.protocol, origins=(rule.origin,))
 
-    def _entries(self, slot: Slot) -> Iterator[NetPortRange]:
-        if slot.is_self:
-            return
-        for text in self._slot_texts(slot):
-            for ports in slot.ports:
-                yield NetPortRange(text, ports)
-
-    def _slot_texts(self, slot: Slot) -> Iterable[str]:
-        if isinstance(slot.selector, Wildcard):
-            return ("*",)
-        extent = self._resolver.extent(slot.selector)
-        own = (text for i in extent.nodes for text in self._resolver.address_texts(i))
-        return (*own, *extent.texts)
+def _is_self(selector: Selector) -> bool:
+    return isinstance(selector, Autogroup) and selector.name == "self"
 
 
-def _without_postures(policy: Policy) -> Policy:
-    return policy._replace(
-        default_src_posture=(),
-        acls=None
-        if policy.acls is None
-        else tuple(a._replace(src_posture=()) for a in policy.acls),
-        grants=None
-        if policy.grants is None
-        else tuple(g._replace(src_posture=()) for g in policy.grants),
+def _is_anyone(selector: Selector) -> bool:
+    """Whether a source stands for more than devices: `*` and danger-all."""
+    return isinstance(selector, Wildcard) or (
+        isinstance(selector, Autogroup) and selector.name == "danger-all"
     )
+
+
+class _Opened:
+    """What rules open of the destination that one question is about, each worked out once."""
+
+    def __init__(self, oracle: AccessOracle, question: Question, wanted: IpSet) -> None:
+        self._oracle = oracle
+        self._protocols = question.protocols
+        self.wanted = {version: _family(wanted, version) for version in (V4, V6)}
+        self._known: dict[tuple[int, int, int], list[IpSet]] = {}
+
+    def by_rule(self, bit: int, version: int, port: int) -> list[IpSet]:
+        """Return the destinations of a rule that take some of the wanted ones in."""
+        known = self._known.get((bit, version, port))
+        if known is None:
+            held = (
+                self._oracle.held(opening.selector)
+                for opening in self._oracle.openings(bit)
+                if opening.has(self._protocols, port)
+            )
+            known = [addresses for addresses in held if addresses.overlaps(self.wanted[version])]
+            self._known[bit, version, port] = known
+        return known
 
 
 def _family(addresses: IpSet, version: int) -> IpSet:
     return IpSet(v4=addresses.v4) if version == V4 else IpSet(v6=addresses.v6)
-
-
-def _postures_by_origin(policy: Policy) -> dict[Origin, tuple[str, ...]]:
-    """Return the postures in effect for each rule that has any."""
-    default = policy.default_src_posture
-    return {
-        origin_of(rule): postures
-        for rule in rules_in_force(policy)
-        if (postures := rule.src_posture or default)
-    }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.compile.network import CompiledNetwork
     from engine.directory import DirectoryNode
     from engine.netset.address import Address
+    from engine.resolve.selectors import Resolver
     from engine.testing.oracle import Question
     from policy.model.selectors import Selector
 
@@ -26,7 +27,11 @@ class Carriers:
 
     def __init__(self, network: CompiledNetwork) -> None:
         self._network = network
-        self._resolver = network.filters.resolver
+
+    @property
+    def _resolver(self) -> Resolver:
+        # Not sooner: most tests ask about no device, and compiling is most of the work.
+        return self._network.filters.resolver
 
     def reach(self, question: Question, via: list[Selector]) -> Reach:
         """Tell whether a device of `via` routes a destination and lets the source reach it."""

@@ -61,7 +61,7 @@ def read_source(term: Term, policy: Policy) -> Selector:
     """Read a source. Raises MalformedCaseError."""
     selector = read_named(term, policy)
     if not isinstance(selector, _SINGLE_SOURCES):
-        raise MalformedCaseError(f"a {selector.kind} cannot be the source of a test")
+        raise MalformedCaseError(f"{selector.noun} cannot be the source of a test")
     if isinstance(selector, Autogroup) and selector.name in {"self", "internet", "danger-all"}:
         raise MalformedCaseError(f"{selector} cannot be the source of a test")
     if isinstance(selector, HostAlias) and not _is_single(selector, policy):

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.compile.openings import Opening, openings_of
 from engine.compile.origins import origin_of, rules_in_force
 from engine.resolve.posture import satisfies_any
 from engine.testing.coverage import Certain, Coverage
@@ -26,23 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SymbolicOracle"]
 
-_DEFAULT_PROTOCOLS = (6, 17, 1, 58)
-
-
-class _Opening(NamedTuple):
-    """One destination of a rule with one range of ports."""
-
-    selector: Selector
-    protocols: tuple[int, ...]
-    ports: Ports
-
 
 class _Rule(NamedTuple):
     """What tests ask of a rule."""
 
     origin: Origin
     postures: tuple[str, ...]
-    openings: tuple[_Opening, ...]
+    openings: tuple[Opening, ...]
 
 
 class SymbolicOracle:
@@ -62,7 +53,7 @@ class SymbolicOracle:
         for selector in dict.fromkeys(rule.src):
             self._by_source.setdefault(selector, []).append(len(self._rules))
         postures = rule.src_posture or self._policy.default_src_posture
-        self._rules.append(_Rule(origin_of(rule), postures, tuple(_openings(rule))))
+        self._rules.append(_Rule(origin_of(rule), postures, tuple(openings_of(rule))))
 
     def reach(self, question: Question) -> Reach:
         """Answer for each thing that a source and a destination stand for."""
@@ -142,8 +133,7 @@ class SymbolicOracle:
         return _any(
             self._coverage.as_destination(opening.selector, dst)
             for opening in rule.openings
-            if opening.ports.first <= port <= opening.ports.last
-            and any(number in opening.protocols for number in question.protocols)
+            if opening.has(question.protocols, port)
         )
 
     def _sample_ports(self, asked: Iterable[Ports]) -> Iterator[int]:
@@ -162,21 +152,6 @@ class SymbolicOracle:
             for bound in (opening.ports.first, opening.ports.last + 1)
         }
         return sorted(bounds)
-
-
-def _openings(rule: Grant | Acl) -> Iterator[_Opening]:
-    if isinstance(rule, Acl):
-        for destination in rule.dst:
-            for ports in destination.ports:
-                yield _Opening(destination.selector, _protocols(rule.protocol), ports)
-        return
-    for selector in rule.dst:
-        for spec in rule.ip:
-            yield _Opening(selector, _protocols(spec.protocol), spec.ports)
-
-
-def _protocols(number: int | None) -> tuple[int, ...]:
-    return _DEFAULT_PROTOCOLS if number is None else (number,)
 
 
 def _all(answers: Iterable[Certain]) -> Certain:
