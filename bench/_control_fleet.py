@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import random
 import resource
+import sys
 import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from control.keys import DiscoPrivate, MachinePrivate, MachinePublic, NodePrivate
 from control.wire import Hostinfo, MapRequest
-from node.session.driver import ControlClient, ControlUrl, fetch_server_key
+from node.session.driver import (
+    Backoff,
+    ControlClient,
+    ControlLostError,
+    ControlUrl,
+    fetch_server_key,
+)
 from node.session.login import Login, Registered
 
 if TYPE_CHECKING:
@@ -126,10 +134,22 @@ class _Fleet:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             # A client that fails would only make the numbers look better.
+            print(f"client failed: {task.exception()!r}", file=sys.stderr, flush=True)
             os._exit(3)
 
     async def _live(self, number: int, slots: asyncio.Semaphore, first: asyncio.Queue[int]) -> None:
-        await slots.acquire()
+        backoff, is_first = Backoff(random.random), True
+        while is_first:
+            await slots.acquire()
+            try:
+                is_first = await self._poll(number, slots, first)
+            except ControlLostError:
+                # As a node does: come back a little later, until the first map is there.
+                slots.release()
+                await asyncio.sleep(backoff.next_s())
+
+    async def _poll(self, number: int, slots: asyncio.Semaphore, first: asyncio.Queue[int]) -> bool:
+        """Follow one stream; return whether it ended before its first message."""
         is_first = True
         async with ControlClient.connect(
             self._url,
@@ -153,6 +173,7 @@ class _Fleet:
                     first.put_nowait(number)
                     continue
                 self._note(number, message)
+        return is_first
 
     def _note(self, number: int, message: MapResponse) -> None:
         if number in self._due and self._is_hit(message):
