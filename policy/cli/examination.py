@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.directory import Directory
+    from policy.diagnostics.diagnostic import Diagnostic
     from policy.model.cases import SshTestCase, TestCase
     from policy.model.document import Policy
     from policy.source import Source
@@ -22,6 +23,9 @@ __all__ = ["SUITE_SUFFIX", "examine", "examine_suite", "run_cases"]
 
 SUITE_SUFFIX = ".test.hujson"
 """How the name of a test suite ends."""
+
+_MOST = 1000
+"""How many findings of one file are told. Nobody reads more, and each takes time to place."""
 
 
 def examine(
@@ -35,7 +39,7 @@ def examine(
     diagnostics = [*loaded.diagnostics, *(found for s in suites for found in s.diagnostics)]
     policy = loaded.policy
     if policy is None:
-        return FileReport(source, tuple(diagnostics))
+        return _bounded(source, diagnostics)
     tests = [*policy.tests, *(case for suite in suites for case in suite.tests)]
     ssh_tests = [*policy.ssh_tests, *(case for suite in suites for case in suite.ssh_tests)]
     cases = run_cases(policy, directory, tests, ssh_tests)
@@ -44,14 +48,14 @@ def examine(
         trust = trusted(policy, sum(case.outcome is Outcome.UNDECIDED for case in cases))
     else:
         diagnostics.extend(unknown_users(policy, loaded.root, directory.by_login))
-    return FileReport(source, tuple(diagnostics), cases, trust)
+    return _bounded(source, diagnostics)._replace(cases=cases, trust=trust)
 
 
 def examine_suite(source: Source) -> FileReport:
     """Check the text of a suite by itself; its tests need a policy to be run against."""
     from policy.suite import load_suite  # noqa: PLC0415  most runs have no suite
 
-    return FileReport(source, load_suite(source).diagnostics)
+    return _bounded(source, load_suite(source).diagnostics)
 
 
 def run_cases(
@@ -76,3 +80,8 @@ def run_cases(
         )
         for result in run_tests(policy, directory, tests, ssh_tests).results
     )
+
+
+def _bounded(source: Source, diagnostics: Sequence[Diagnostic]) -> FileReport:
+    omitted = max(0, len(diagnostics) - _MOST)
+    return FileReport(source, tuple(diagnostics[:_MOST]), omitted=omitted)

@@ -98,6 +98,7 @@ def _file(file: FileReport) -> dict[str, Any]:
         "file": clean(file.source.name),
         "valid": file.is_valid,
         "tests": _counts(file),
+        "omitted": file.omitted,
         "trusted": None if file.trust is None else file.trust._asdict(),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from policy.diagnostics.diagnostic import Severity
 from policy.report.model import Outcome
 from policy.report.summary import count_findings, count_tests, say_trust
-from policy.report.text import one_line
+from policy.report.text import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,9 @@ def _file(file: FileReport) -> Iterator[str]:
         yield "| place | code | finding |"
         yield "| --- | --- | --- |"
         yield from (_finding(found) for found in file.diagnostics)
+        yield ""
+    if file.omitted:
+        yield f"{counted(file.omitted, 'more finding')} not listed."
         yield ""
     failing = [case for case in file.cases if case.outcome is not Outcome.PASSED]
     if failing:

@@ -54,6 +54,8 @@ class FileReport(NamedTuple):
     cases: tuple[Case, ...] = ()
     trust: Trust | None = None
     """What was not checked for want of an inventory; None where there is one."""
+    omitted: int = 0
+    """How many findings there are beyond those listed: a file can be wrong in every line."""
 
     @property
     def findings(self) -> Iterator[Diagnostic]:

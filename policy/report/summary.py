@@ -36,6 +36,8 @@ def _verdict(file: FileReport, style: Style) -> Iterator[str]:
         yield style.good("valid")
     if findings:
         yield findings
+    if file.omitted:
+        yield f"{counted(file.omitted, 'more finding')} not listed"
     if tests := count_tests(file):
         yield tests
 

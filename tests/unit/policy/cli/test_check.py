@@ -139,6 +139,14 @@ def test_a_file_that_cannot_be_written_is_told(policy: Path, folder: Path) -> No
     assert "Is a directory" in ran.stderr
 
 
+def test_a_file_that_is_wrong_everywhere_is_told_in_part() -> None:
+    members = ", ".join(f'"x{i}": 1' for i in range(1200))
+    ran = run_policy("check", "-", stdin=f"{{{members}}}".encode())
+    assert ran.code == 1
+    assert ran.stdout.count("error[POL202]") == 1000
+    assert "200 more findings not listed" in ran.stdout
+
+
 def test_help_teaches_with_examples() -> None:
     ran = run_policy("check", "--help")
     assert ran.code == 0
