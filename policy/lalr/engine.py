@@ -89,7 +89,7 @@ class Automaton:
                 break
             self._reduce(-1 - target)
             self._settle()
-            if self.is_done:
+            if kind == END and self.is_done:
                 return
         stack.append(target)
         self.values.append(lexeme)

@@ -52,13 +52,13 @@ class Grammar:
         """Return what the callbacks made of a text. Raises UnexpectedTextError."""
         automaton = Automaton(self._table, start, self._callbacks)
         at = 0
-        while at < len(text):
-            found = _pattern(frozenset(automaton.expected()), self._ordered).match(text, at)
-            if found is None or found.end() == at:
-                raise UnexpectedTextError(text, at)
-            automaton.feed(Lexeme(str(found.lastgroup), found[0]))
-            at = found.end()
         try:
+            while at < len(text):
+                found = _pattern(frozenset(automaton.expected()), self._ordered).match(text, at)
+                if found is None or found.end() == at:
+                    raise UnexpectedTextError(text, at)
+                automaton.feed(Lexeme(str(found.lastgroup), found[0]))
+                at = found.end()
             automaton.feed(Lexeme(END, ""))
         except RefusedError:
             raise UnexpectedTextError(text, at) from None

@@ -75,7 +75,15 @@ def lower_document(
     hosts = lower_hosts(document, found)
     sets = ipset_terms(document, found)
     postures = lower_postures(document, found)
-    names = Names(owners, groups, hosts, sets, postures, domains)
+    # A definition that is wrong in itself is still what its uses mean: one mistake, one finding.
+    names = Names(
+        tags=document.names("tagOwners"),
+        groups=document.names("groups"),
+        hosts=document.names("hosts"),
+        ipsets=document.names("ipsets"),
+        postures=document.names("postures"),
+        domains=domains,
+    )
     reader = SelectorReader(names, found)
     owned = tag_owners(owners, reader)
     ipsets = lower_ipsets(sets, names, found)

@@ -129,6 +129,13 @@ class Fields:
                 seen.add(member.name.value)
                 yield member.name, member.value
 
+    def names(self, field: str) -> frozenset[str]:
+        """Return the names in an object whose names are data, whatever their values."""
+        node = self._values.get(field)
+        if not isinstance(node, Object):
+            return frozenset()
+        return frozenset(member.name.value for member in node.members)
+
     def string_list(self, node: Node, what: str) -> list[Term]:
         """Return the trimmed strings of an array that is no field of its own."""
         if isinstance(node, Literal) and node.value is None:

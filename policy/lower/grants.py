@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policy.hujson.plain import to_python
-from policy.hujson.tree import Array, Literal
+from policy.hujson.tree import Array, Literal, Object
 from policy.lower.capabilities import capability_problem
 from policy.lower.fields import Fields
 from policy.lower.network import (
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from policy.hujson.tree import Object
     from policy.lower.places import SelectorReader
     from policy.model.ports import IpSpec
     from policy.model.term import Term
@@ -87,7 +86,7 @@ def _unreadable(fields: Fields) -> bool:
     """Whether `ip` or `app` holds something whose shape was already refused."""
     ip, app = fields.get("ip"), fields.get("app")
     return (isinstance(ip, Array) and bool(ip.elements)) or (
-        app is not None and not fields.object("app")
+        isinstance(app, Object) and bool(app.members)
     )
 
 

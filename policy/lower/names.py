@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from policy.model.selectors import Group, HostAlias, IpSetName, Selector, Tag
+from policy.model.selectors import AUTOGROUPS, Group, HostAlias, IpSetName, Selector, Tag
 from policy.nearest import nearest
 
 if TYPE_CHECKING:
@@ -47,10 +47,20 @@ class Names(NamedTuple):
         if code is None or self._is_defined(selector):
             return None
         words = f'{_NOUNS[kind]} not found: "{selector}"'
-        close = nearest(str(selector), self._defined(kind))
-        where = _SECTIONS[kind]
-        wanted = f"define it in `{where}`"
+        close = self._meant(selector)
+        wanted = f"define it in `{_SECTIONS[kind]}`"
         return code, words, f"did you mean `{close}`? If not, {wanted}" if close else wanted
+
+    def _meant(self, selector: Selector) -> str | None:
+        """Return the name that was probably meant: a near one, or the same with its prefix."""
+        if isinstance(selector, HostAlias):
+            prefixed = (f"{kind}:{selector}" for kind in ("tag", "group", "ipset", "autogroup"))
+            known = {*self.tags, *self.groups, *self.ipsets}
+            known |= {f"autogroup:{name}" for name in AUTOGROUPS}
+            for name in prefixed:
+                if name in known:
+                    return name
+        return nearest(str(selector), sorted(self._defined(type(selector))))
 
     def _is_defined(self, selector: Selector) -> bool:
         if isinstance(selector, Group) and "@" in selector.text:

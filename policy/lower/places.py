@@ -173,7 +173,7 @@ class SelectorReader:
         """Report a selector of a kind that the place does not take."""
         message = place.refused.format(selector=selector)
         self.found.meaning(
-            "POL401", message, term.span, help=f"a {selector.kind} cannot be {place.words}"
+            "POL401", message, term.span, help=f"{selector.noun} cannot be {place.words}"
         )
 
     def _may_stand(self, selector: Selector, term: Term, place: Place) -> bool:

@@ -62,6 +62,11 @@ class Selector:
         """As written, without surrounding spaces and TABs."""
 
     @property
+    def noun(self) -> str:
+        """The kind with its article, for messages."""
+        return f"{'an' if self.kind[0] in 'aeio' else 'a'} {self.kind}"
+
+    @property
     def name(self) -> str:
         """The text behind the prefix."""
         return self.text[len(self.prefix) :]
@@ -182,7 +187,7 @@ class Cidr(Selector):
 
 
 _BY_TERMINAL: dict[str, type[Selector]] = {
-    "WILDCARD": Wildcard,
+    "ANYTHING": Wildcard,
     "AUTOGROUP": Autogroup,
     "GROUP": Group,
     "TAG": Tag,

@@ -39,6 +39,21 @@ PURE = (
     "node/disco",
     "node/paths",
     "node/wireguard",
+    "relay/_frame_types.py",
+    "relay/admission.py",
+    "relay/counters.py",
+    "relay/errors.py",
+    "relay/fastpath.py",
+    "relay/frames.py",
+    "relay/handshake.py",
+    "relay/mesh.py",
+    "relay/outbox.py",
+    "relay/ratelimit.py",
+    "relay/router.py",
+    "relay/session_client.py",
+    "relay/session_server.py",
+    "relay/stun.py",
+    "relay/upgrade.py",
 )
 
 

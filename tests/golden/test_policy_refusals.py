@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 REFUSED = cases("refused")
 ACCEPTED = cases("accepted")
-PENDING = {
-    "acl-source-comma-in-selector": "the selector's grammar stops at the comma and raises",
-    "grant-ip-trailing-comma": "the automaton is done before it has looked at the comma",
-}
-"""Cases that do not hold yet, and why; each has to leave this list when it does."""
 
 
 class Verdict(NamedTuple):
@@ -84,12 +79,7 @@ def rewrite(path: Path, text: str, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=PENDING[name], strict=True))
-        if name in PENDING
-        else name
-        for name in REFUSED
-    ],
+    REFUSED,
 )
 def test_refusal_has_the_words_and_the_place_of_the_service(name: str) -> None:
     text = REFUSED[name].read_bytes().decode()
