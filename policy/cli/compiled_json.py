@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from policy.cli.filter_json import FilterEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,33 +18,34 @@ def compiled_json(
     network: CompiledNetwork, nodes: Sequence[int], parts: Sequence[str]
 ) -> Iterator[str]:
     """Yield the text of `{"nodes": {HOSTNAME: {PART: ...}}}` piece by piece."""
-    # Built once: `json.dumps` with options builds an encoder for each call.
-    encode = json.JSONEncoder(separators=(",", ":")).encode
+    encoder = FilterEncoder()
     yield '{"nodes":{'
     for place, index in enumerate(nodes):
-        name = encode(network.directory.nodes[index].hostname)
-        yield f"{',' if place else ''}\n{name}:{encode(_node(network, index, parts))}"
+        name = encoder.encode(network.directory.nodes[index].hostname)
+        told = ",".join(f'"{part}":{text}' for part, text in _node(network, index, parts, encoder))
+        yield f"{',' if place else ''}\n{name}:{{{told}}}"
     yield "\n}}\n"
 
 
-def _node(network: CompiledNetwork, index: int, parts: Sequence[str]) -> dict[str, Any]:
-    if "peers" in parts:
-        # Peers need the filters of every node, which are kept from then on.
-        wire = network.node_to_wire(index)
-        return {part: wire[part] for part in parts}
-    return {part: _part(network, index, part) for part in parts}
-
-
-def _part(network: CompiledNetwork, index: int, part: str) -> Any:
-    """Return one part of what a node is told, without working out the others."""
-    match part:
-        case "packetFilter":
-            return [rule.to_wire() for rule in network.filters.compile(index)]
-        case "sshPolicy":
-            return {"rules": [rule.to_wire() for rule in network.ssh_policy(index)]}
-        case "selfAllowedIPs":
-            return list(network.peers.self_allowed_ips(index))
-        case "selfCapMap":
-            return network.capabilities.self_map(index)
-        case _:
+def _node(
+    network: CompiledNetwork, index: int, parts: Sequence[str], encoder: FilterEncoder
+) -> Iterator[tuple[str, str]]:
+    # Peers need the filters of every node, which are kept from then on.
+    wire = network.node_to_wire(index) if "peers" in parts else {}
+    for part in parts:
+        if part == "packetFilter":
+            kept = network.packet_filters[index] if wire else network.filters.compile(index)
+            yield part, encoder.filter(kept)
+        elif wire:
+            yield part, encoder.encode(wire[part])
+        elif part == "sshPolicy":
+            yield (
+                part,
+                encoder.encode({"rules": [rule.to_wire() for rule in network.ssh_policy(index)]}),
+            )
+        elif part == "selfAllowedIPs":
+            yield part, encoder.encode(network.peers.self_allowed_ips(index))
+        elif part == "selfCapMap":
+            yield part, encoder.encode(network.capabilities.self_map(index))
+        else:
             raise ValueError(f"no such part: {part}")
