@@ -20,16 +20,16 @@ from engine.netset.ipset import IpSet
 from engine.resolve.posture import satisfies_any
 from engine.resolve.selectors import Resolver
 from engine.testing.oracle import Question, Reach
+from engine.testing.samples import PortSamples
 from policy.model.rules import Acl
 from policy.model.selectors import Autogroup, Cidr, HostAlias, IpSetName, Wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from engine.directory import Directory
     from engine.origin import Origin
     from policy.model.document import Policy
-    from policy.model.ports import Ports
     from policy.model.selectors import Selector
 
 __all__ = ["AccessOracle"]
@@ -41,6 +41,8 @@ class _Rule(NamedTuple):
     origin: Origin
     postures: tuple[str, ...]
     openings: tuple[Opening, ...]
+    own: tuple[Opening, ...]
+    """Openings on `autogroup:self`."""
 
 
 class AccessOracle:
@@ -59,6 +61,7 @@ class AccessOracle:
                 origin_of(rule),
                 self._resolver.postures_of(rule.src_posture),
                 tuple(opening for opening in openings_of(rule) if not _is_self(opening.selector)),
+                tuple(opening for opening in openings_of(rule) if _is_self(opening.selector)),
             )
             for rule in rules
         ]
@@ -96,12 +99,29 @@ class AccessOracle:
     ) -> Iterator[tuple[Address, int]]:
         """Yield one source, with its rules, for all those that the same rules speak of."""
         relevant = self._relevant(question)
-        seen: set[tuple[int, int]] = set()
+        seen: set[tuple[int, int, str | None]] = set()
         for source in sources:
             rules = self._rules_from(source) & relevant
-            if (source.version, rules) not in seen:
-                seen.add((source.version, rules))
+            alike = source.version, rules, self._owner(source) if question.own_devices else None
+            if alike not in seen:
+                seen.add(alike)
                 yield source, rules
+
+    def _owner(self, address: Address) -> str | None:
+        index = self._resolver.directory.by_address.get(address)
+        return None if index is None else self._resolver.directory.nodes[index].user
+
+    def _own_devices(self, address: Address) -> IpSet:
+        """Return the addresses, of the same version, of the devices of an address's owner."""
+        owner = self._owner(address)
+        directory = self._resolver.directory
+        indices = directory.by_user.get(owner, ()) if owner is not None else ()
+        return IpSet.of_addresses(
+            own
+            for index in indices
+            for own in directory.nodes[index].addresses
+            if own.version == address.version
+        )
 
     def _rules_from(self, source: Address) -> int:
         """Return the rules that an address is a source of."""
@@ -166,11 +186,15 @@ class AccessOracle:
         family = opened.wanted[address.version]
         if family.is_empty:
             return None
+        own = family & self._own_devices(address) if question.own_devices else IpSet()
         allowing: dict[Origin, None] = {}
         witness = None
-        for port in self._sample_ports(question.target.ports):
+        for port in self._ports.of(question.target.ports):
             lacking = family
             for bit in members(rules):
+                if not own.is_empty and self._opens_own(bit, question, port):
+                    lacking = lacking - own
+                    allowing[self._rules[bit].origin] = None
                 for held in opened.by_rule(bit, address.version, port):
                     lacking = lacking - held
                     allowing[self._rules[bit].origin] = None
@@ -178,6 +202,9 @@ class AccessOracle:
                 witness = witness or f"{address} to {lacking.witness()} port {port}"
         some = bool(allowing)
         return Reach(some, witness is None, some, tuple(allowing), witness=witness)
+
+    def _opens_own(self, bit: int, question: Question, port: int) -> bool:
+        return any(opening.has(question.protocols, port) for opening in self._rules[bit].own)
 
     def openings(self, bit: int) -> tuple[Opening, ...]:
         """Return what a rule opens."""
@@ -199,23 +226,11 @@ class AccessOracle:
         )
         return own | IpSet.of_strings(extent.texts)
 
-    def _sample_ports(self, asked: Iterable[Ports]) -> list[int]:
-        """Return ports that stand for all that are asked about: answers change only at bounds."""
-        samples: set[int] = set()
-        for first, last in asked:
-            samples.add(first)
-            samples.update(bound for bound in self._port_bounds if first < bound <= last)
-        return sorted(samples)
-
     @cached_property
-    def _port_bounds(self) -> list[int]:
-        bounds = {
-            bound
-            for rule in self._rules
-            for opening in rule.openings
-            for bound in (opening.ports.first, opening.ports.last + 1)
-        }
-        return sorted(bounds)
+    def _ports(self) -> PortSamples:
+        return PortSamples(
+            opening.ports for rule in self._rules for opening in (*rule.openings, *rule.own)
+        )
 
     def _addresses(self, selector: Selector) -> list[Address]:
         extent = self._resolver.extent(selector)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.evaluate.capabilities import PeerCapabilities
 from engine.netset.address import V4
 from engine.netset.ipset import IpSet
 from engine.testing.oracle import Reach
+from engine.testing.samples import PortSamples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,14 +48,21 @@ class Carriers:
             names = ", ".join(str(selector) for selector in via)
             missing = f"no device of {names} routes it" if sources else "the source has no device"
             return Reach(missing=missing)
-        opened = [[self._opened(node, source, question) for node in carriers] for source in sources]
-        covered = [
-            any(_family(wanted, s.version).issubset(part) for part in row)
-            for s, row in zip(sources, opened, strict=True)
-            if not _family(wanted, s.version).is_empty
-        ]
-        touched = any(part.overlaps(wanted) for row in opened for part in row)
-        return Reach(bool(covered) and all(covered), bool(covered) and all(covered), touched)
+        # One carrier must take all that is asked of one source; ports are asked one by one.
+        covered = []
+        touched = False
+        ports = self._ports.of(question.target.ports)
+        for source in sources:
+            family = _family(wanted, source.version)
+            if family.is_empty:
+                continue
+            opened = [
+                [self._opened(node, source, question, port) for port in ports] for node in carriers
+            ]
+            covered.append(any(all(family.issubset(part) for part in row) for row in opened))
+            touched |= any(part.overlaps(family) for row in opened for part in row)
+        fully = bool(covered) and all(covered)
+        return Reach(from_every=fully, fully=fully, at_all=touched)
 
     def holds(self, src: Selector, dst: Selector, capability: str) -> Reach:
         """Tell whether a source holds a capability on every or on any device of a destination."""
@@ -72,18 +81,24 @@ class Carriers:
         every, some = all(answers), any(answers)
         return Reach(every, every, some)
 
-    def _opened(self, node: DirectoryNode, source: Address, question: Question) -> IpSet:
-        """Return the destinations that a device's filter opens to a source on all ports asked."""
+    @cached_property
+    def _ports(self) -> PortSamples:
+        return PortSamples(
+            entry.ports
+            for rules in self._network.packet_filters
+            for rule in rules
+            for entry in rule.dst_ports
+        )
+
+    def _opened(self, node: DirectoryNode, source: Address, question: Question, port: int) -> IpSet:
+        """Return the destinations that a device's filter opens to a source on a port."""
         texts = [
             entry.ip
             for rule in self._network.packet_filters[node.index]
             if any(number in rule.protocols for number in question.protocols)
             and source in IpSet.of_strings(rule.src_ips)
             for entry in rule.dst_ports
-            if all(
-                entry.ports.first <= first and last <= entry.ports.last
-                for first, last in question.target.ports
-            )
+            if entry.ports.first <= port <= entry.ports.last
         ]
         return IpSet.of_strings(texts)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Certain", "Coverage"]
 
 Certain = bool | None
-"""True and False hold on every tailnet; None depends on the tailnet."""
+"""True and False hold on every tailnet in which no device has two tags; None depends on it."""
 
 
 class Coverage:

@@ -77,7 +77,7 @@ class CaseJudge:
         except MalformedCaseError as error:
             findings.malformed(f'dst "{term.text}": {error}', term.span)
             return
-        question = Question(source[1], target, protocols, case.posture_attributes)
+        question = Question(source[1], target, protocols, case.posture_attributes, case.suite)
         if case.via:
             reach = self._reach_via(case, question, findings)
         else:

@@ -23,6 +23,8 @@ class Question(NamedTuple):
     """Any of them suffices."""
     attributes: Mapping[str, str | int | float | bool] | None
     """Posture attributes of the source; None fails every posture."""
+    own_devices: bool = False
+    """Whether `autogroup:self` counts, as it does in suites; the service's tests are blind to it."""
 
 
 class Reach(NamedTuple):

@@ -5,7 +5,6 @@ Answers are True, False or None (`engine.testing.coverage`).
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,18 +13,21 @@ from engine.compile.origins import origin_of, rules_in_force
 from engine.resolve.posture import satisfies_any
 from engine.testing.coverage import Certain, Coverage
 from engine.testing.oracle import Question, Reach
+from engine.testing.samples import PortSamples
 from policy.model.rules import Acl
-from policy.model.selectors import Group, Selector, Tag, User
+from policy.model.selectors import Autogroup, Group, Selector, Tag, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from engine.origin import Origin
     from policy.model.document import Policy
-    from policy.model.ports import Ports
     from policy.model.rules import Grant
 
 __all__ = ["SymbolicOracle"]
+
+
+_SELF = Autogroup("autogroup:self")
 
 
 class _Rule(NamedTuple):
@@ -62,13 +64,13 @@ class SymbolicOracle:
         if not sources or not targets:
             empty = question.target.selector if sources else question.src
             return Reach(missing=f"nobody is {empty}")
-        ports = list(self._sample_ports(question.target.ports))
+        ports = self._ports.of(question.target.ports)
         allowing: dict[int, None] = {}
         pairs: list[list[Certain]] = []
         for source in sources:
             rules = self._rules_of(source, question)
             pairs.extend(
-                [self._allows(rules, target, port, question, allowing) for port in ports]
+                [self._allows(rules, (source, target), port, question, allowing) for port in ports]
                 for target in targets
             )
         # Any of the members of a group may be without a device, so they must all be alike.
@@ -116,42 +118,41 @@ class SymbolicOracle:
     def _allows(
         self,
         rules: dict[int, Certain],
-        dst: Selector,
+        pair: tuple[Selector, Selector],
         port: int,
         question: Question,
         allowing: dict[int, None],
     ) -> Certain:
         answer: Certain = False
         for number, holds in rules.items():
-            opened = _all((holds, self._opens(self._rules[number], dst, port, question)))
+            opened = _all((holds, self._opens(self._rules[number], pair, port, question)))
             if opened is not False:
                 allowing[number] = None
             answer = _any((answer, opened))
         return answer
 
-    def _opens(self, rule: _Rule, dst: Selector, port: int, question: Question) -> Certain:
+    def _opens(
+        self, rule: _Rule, pair: tuple[Selector, Selector], port: int, question: Question
+    ) -> Certain:
         return _any(
-            self._coverage.as_destination(opening.selector, dst)
+            self._covers(opening.selector, pair, question)
             for opening in rule.openings
             if opening.has(question.protocols, port)
         )
 
-    def _sample_ports(self, asked: Iterable[Ports]) -> Iterator[int]:
-        """Yield ports that stand for all that are asked about: answers change only at bounds."""
-        bounds = self._port_bounds
-        for first, last in asked:
-            yield first
-            yield from bounds[bisect_right(bounds, first) : bisect_right(bounds, last)]
+    def _covers(
+        self, rule: Selector, pair: tuple[Selector, Selector], question: Question
+    ) -> Certain:
+        src, dst = pair
+        if question.own_devices and rule == _SELF:
+            if isinstance(src, User) and isinstance(dst, User):
+                return src == dst
+            return False if isinstance(src, Tag) or isinstance(dst, Tag) else None
+        return self._coverage.as_destination(rule, dst)
 
     @cached_property
-    def _port_bounds(self) -> list[int]:
-        bounds = {
-            bound
-            for rule in self._rules
-            for opening in rule.openings
-            for bound in (opening.ports.first, opening.ports.last + 1)
-        }
-        return sorted(bounds)
+    def _ports(self) -> PortSamples:
+        return PortSamples(opening.ports for rule in self._rules for opening in rule.openings)
 
 
 def _all(answers: Iterable[Certain]) -> Certain:
