@@ -31,7 +31,9 @@ def _blocks(expanded: Object, shape: Shape) -> Iterator[list[Member]]:
         if "\n" in comments:
             yield block
             block = []
-        if indentation.strip("\t") == "" and _is_on_one_line(member, shape):
+        is_followed_by_comma = expanded.trailing_comma or member is not expanded.members[-1]
+        after = member.value.after if is_followed_by_comma else ""
+        if indentation.strip("\t") == "" and _is_on_one_line(member, after, shape):
             block.append(member)
         else:
             yield block
@@ -39,12 +41,12 @@ def _blocks(expanded: Object, shape: Shape) -> Iterator[list[Member]]:
     yield block
 
 
-def _is_on_one_line(member: Member, shape: Shape) -> bool:
-    value = member.value
-    inside = shape.extents.get(value)
+def _is_on_one_line(member: Member, after: str, shape: Shape) -> bool:
+    """Whether there is no line break from the name to the comma; `after` is what precedes that."""
+    inside = shape.extents.get(member.value)
     if inside is not None and inside.is_multiline:
         return False
-    return not any("\n" in extra for extra in (member.name.after, value.before, value.after))
+    return not any("\n" in extra for extra in (member.name.after, member.value.before, after))
 
 
 def _align(block: list[Member]) -> None:

@@ -92,15 +92,13 @@ class Builder:
     def on_array(self, parts: tuple[Mark, list[Node], Mark]) -> Array:
         """Build `[` elements `]`."""
         opener, elements, closer = parts
-        if elements:
-            elements[-1].after = closer.before
+        elements[-1].after = closer.before
         return self._array(opener, elements, closer)
 
     def on_array_with_trailing_comma(self, parts: tuple[Mark, list[Node], Mark, Mark]) -> Array:
         """Build `[` elements `,` `]`."""
         opener, elements, comma, closer = parts
-        if elements:
-            elements[-1].after = comma.before
+        elements[-1].after = comma.before
         return self._array(opener, elements, closer, tail=closer.before, trailing_comma=True)
 
     def on_first_element(self, parts: list[Node]) -> list[Node]:
@@ -110,8 +108,7 @@ class Builder:
     def on_next_element(self, parts: tuple[list[Node], Mark, Node]) -> list[Node]:
         """Add to elements: `,` value."""
         elements, comma, value = parts
-        if elements:
-            elements[-1].after = comma.before
+        elements[-1].after = comma.before
         elements.append(value)
         return elements
 

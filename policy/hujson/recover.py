@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from policy.hujson.problems import ProblemLog
     from policy.lalr.engine import Automaton
 
-_MAX_LEFT_OUT = 100_000
+_MAX_LEFT_OUT = 50_000
 """How many lexemes of a text may come to nothing. What has more of them is no policy, and reading
 on would only take time."""
 
@@ -146,7 +146,7 @@ class Recovery:
         elif instead_of is Awaiting.MEMBER_END:
             self._repair_member_end(refused)
         elif instead_of is Awaiting.ELEMENT_END:
-            self._repair_element_end(refused, is_news=is_news)
+            self._repair_element_end(refused)
         else:
             self._repair_value(refused, instead_of)
 
@@ -176,7 +176,7 @@ class Recovery:
         else:
             self._skip(refused, in_object=True)
 
-    def _repair_element_end(self, refused: Lexeme, *, is_news: bool) -> None:
+    def _repair_element_end(self, refused: Lexeme) -> None:
         """Put in a comma in front of what is plainly another element; else find the next one."""
         elements = self._automaton.values[-1]
         if refused.type == "COLON":
@@ -190,7 +190,7 @@ class Recovery:
             else:
                 # Members in square brackets, most likely: one complaint will do.
                 self._skip(refused, to_closer=True)
-        elif refused.type in _VALUE_STARTS and is_news:
+        elif refused.type in _VALUE_STARTS and not isinstance(elements[-1], Broken):
             self._insert("COMMA", refused.start)
             self._accepts(refused)
         else:
