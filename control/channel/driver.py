@@ -7,6 +7,7 @@ cannot hold memory.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["ChannelProtocol"]
 
 STALL_S: Final = 60.0
+IDLE_S: Final = 600.0
+"""How long a connection may have no request open; a node's map stream is one that stays open."""
+_UNACKNOWLEDGED_MS: Final = 120_000
 _HIGH_WATER_BYTES: Final = 1 << 20
 _log = structlog.get_logger("control.channel")
 
@@ -49,13 +53,16 @@ class ChannelProtocol(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._progress = asyncio.Event()
+        self._idle: asyncio.TimerHandle | None = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is over and every request's task has ended."""
 
     def adopt(self, transport: asyncio.Transport, head: bytes) -> None:
         """Take over a transport; `head` and everything the channel has ready go out as one."""
         self._transport = transport
+        _limit_half_open(transport)
         transport.set_protocol(self)
+        self._watch_idleness()
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
         transport.write(head + self._channel.transmit())
 
@@ -87,6 +94,7 @@ class ChannelProtocol(asyncio.Protocol):
         for event in events:
             match event:
                 case RequestReceived():
+                    self._busy()
                     self._tasks[event.stream] = asyncio.create_task(
                         self._serve(event), name=f"control {event.path}"
                     )
@@ -109,6 +117,7 @@ class ChannelProtocol(asyncio.Protocol):
         """Cancel every request's task; `closed` follows when they have ended."""
         for task in self._tasks.values():
             task.cancel()
+        self._busy()
         self._writable.set()
         self._on_lost(exc)
         if not self._tasks and not self.closed.done():
@@ -127,6 +136,17 @@ class ChannelProtocol(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
             raise ConnectionResetError("the client takes nothing") from None
+
+    def _watch_idleness(self) -> None:
+        """Start to count when no request is open."""
+        self._busy()
+        if not self._tasks and self._transport is not None and not self._transport.is_closing():
+            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.close)
+
+    def _busy(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     async def _serve(self, event: RequestReceived) -> None:
         stream = _Stream(self, self._channel, event.stream)
@@ -155,6 +175,7 @@ class ChannelProtocol(asyncio.Protocol):
             self._finish(event.stream, response)
         finally:
             del self._tasks[event.stream]
+            self._watch_idleness()
             is_over = self._transport is None or self._transport.is_closing()
             if is_over and not self._tasks and not self.closed.done():
                 self.closed.set_result(None)
@@ -170,6 +191,14 @@ class ChannelProtocol(asyncio.Protocol):
             self._channel.send(stream, response.body)
         self._channel.finish(stream)
         self.flush()
+
+
+def _limit_half_open(transport: asyncio.Transport) -> None:
+    """Let the kernel give up on a client that acknowledges nothing, such as one that lost power."""
+    sock = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if sock is not None and option is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, option, _UNACKNOWLEDGED_MS)
 
 
 class _Stream:

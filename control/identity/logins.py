@@ -17,6 +17,7 @@ __all__ = ["Login", "Logins", "Outcome"]
 
 LIFETIME_S: Final = 15 * 60.0
 MAX_LOGINS: Final = 1024
+MAX_OF_MACHINE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,9 @@ class Logins:
     def start(self, machine: MachinePublic, request: RegisterRequest, version: int) -> Login:
         """Make a login with an unguessable ID; the oldest goes when there are too many."""
         self._drop_old()
-        # A node that starts over has given up on its earlier login.
-        for stale in [
-            login for login in self._waiting.values() if _is_same(login, machine, request)
-        ]:
+        # Nobody may push other people's logins out by starting more and more of their own.
+        own = [login for login in self._waiting.values() if login.machine == machine]
+        for stale in own[: max(0, len(own) - MAX_OF_MACHINE + 1)]:
             self._forget(stale)
         login = Login(
             id=f"hskey-authreq-{self._entropy(12).hex()}",
@@ -106,7 +106,3 @@ class Logins:
         self._waiting.pop(login.id, None)
         if not login.decided.done():
             login.decided.cancel()
-
-
-def _is_same(login: Login, machine: MachinePublic, request: RegisterRequest) -> bool:
-    return login.machine == machine and login.request.node_key == request.node_key

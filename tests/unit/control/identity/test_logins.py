@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from control.identity.logins import LIFETIME_S, MAX_LOGINS, Login, Logins, Outcome
+from control.identity.logins import LIFETIME_S, MAX_LOGINS, MAX_OF_MACHINE, Login, Logins, Outcome
 from control.wire import RegisterRequest
 from tests.support.records import node_record
 
@@ -62,8 +62,9 @@ async def test_number_is_bounded_and_the_oldest_goes(logins: Logins) -> None:
     assert first.decided.cancelled()
 
 
-async def test_starting_over_replaces_the_earlier_login(logins: Logins) -> None:
-    first, second = start(logins, 1), start(logins, 1)
-    assert logins.find(first.id) is None
-    assert logins.find(second.id) is second
-    assert len(logins) == 1
+async def test_one_machine_pushes_out_its_own_logins_only(logins: Logins) -> None:
+    others = start(logins, 2)
+    own = [start(logins, 1) for _ in range(MAX_OF_MACHINE + 1)]
+    found = [logins.find(login.id) is not None for login in own]
+    assert found == [False] + [True] * MAX_OF_MACHINE
+    assert logins.find(others.id) is others
