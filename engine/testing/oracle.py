@@ -24,7 +24,7 @@ class Question(NamedTuple):
     attributes: Mapping[str, str | int | float | bool] | None
     """Posture attributes of the source; None fails every posture."""
     own_devices: bool = False
-    """Whether `autogroup:self` counts, as it does in suites; the service's tests are blind to it."""
+    """Whether `autogroup:self` counts: it does in suites, not in a policy's own tests."""
 
 
 class Reach(NamedTuple):
