@@ -367,5 +367,7 @@ class ControlClient(asyncio.Protocol):
         self._lost = error
         if not self.established.done():
             self.established.set_exception(ConnectionError(str(error)))
+            # Who connects may have given up waiting; that is no reason for a complaint.
+            self.established.exception()
         for response in self._responses.values():
             response.fail(error)
