@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from policy.hujson import extra as extras
 from policy.hujson.extra import EMPTY, Extent, Place, breaks_line, extent, has_comment, width
 from policy.hujson.pieces import spelling
-from policy.hujson.tree import Array, Object, String
+from policy.hujson.tree import Composite, Object, String
 from policy.source import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -48,55 +48,44 @@ class TooLargeError(Exception):
 class Shape(NamedTuple):
     """What the first rounds found out about the objects and arrays of a tree."""
 
-    composites: list[Object | Array]
+    composites: list[Composite]
     """Every one of them, outer before inner."""
     extents: dict[Node, Extent]
     expanded: set[Node]
 
 
-def composites(root: Node) -> list[Object | Array]:
+def composites(root: Node) -> list[Composite]:
     """List the objects and arrays of a tree, outer ones before those inside them."""
-    found: list[Object | Array] = [root] if isinstance(root, Object | Array) else []
+    found: list[Composite] = [root] if isinstance(root, Composite) else []
     for composite in found:
-        found += [value for value in values(composite) if isinstance(value, Object | Array)]
+        found += [value for value in composite.values() if isinstance(value, Composite)]
     return found
 
 
-def values(composite: Object | Array) -> list[Node]:
-    """List the values in an object or array."""
-    if isinstance(composite, Object):
-        return [member.value for member in composite.members]
-    return composite.elements
-
-
-def _names(composite: Object | Array) -> list[String]:
-    return [member.name for member in composite.members] if isinstance(composite, Object) else []
-
-
-def is_standard(root: Node, all_composites: list[Object | Array]) -> bool:
+def is_standard(root: Node, all_composites: list[Composite]) -> bool:
     """Whether a tree is plain JSON: no comment and no trailing comma anywhere."""
     if has_comment(root.before) or has_comment(root.after):
         return False
     for composite in all_composites:
         if composite.trailing_comma or has_comment(composite.tail):
             return False
-        for node in (*_names(composite), *values(composite)):
+        for node in (*composite.names(), *composite.values()):
             if has_comment(node.before) or has_comment(node.after):
                 return False
     return True
 
 
-def normalize(root: Node, all_composites: list[Object | Array]) -> None:
+def normalize(root: Node, all_composites: list[Composite]) -> None:
     """Respell strings, and take away whitespace that never survives."""
     _normalize_node(root)
     for composite in all_composites:
-        content = values(composite)
-        for node in (*_names(composite), *content):
+        content = composite.values()
+        for node in (*composite.names(), *content):
             _normalize_node(node)
         composite.tail = extras.normalize(composite.tail)
         if content and not composite.trailing_comma:
             composite.tail, content[-1].after = content[-1].after, ""
-        for node in (*_names(composite), *content):
+        for node in (*composite.names(), *content):
             if not has_comment(node.after):
                 node.after = ""
         if not content and not has_comment(composite.tail):
@@ -116,7 +105,7 @@ def _escaped(char: re.Match[str]) -> str:
     return _ESCAPES.get(char.group()) or f"\\u{ord(char.group()):04x}"
 
 
-def measure(all_composites: list[Object | Array]) -> Shape:
+def measure(all_composites: list[Composite]) -> Shape:
     """Decide, from the inside out, which objects and arrays are expanded."""
     shape = Shape(all_composites, {}, set())
     for composite in reversed(all_composites):
@@ -139,10 +128,10 @@ class _Line:
         self._first: int | None = None
         self._length = 0
 
-    def add_content(self, composite: Object | Array) -> None:
-        names = _names(composite)
+    def add_content(self, composite: Composite) -> None:
+        names = composite.names()
         self._add(len("["))
-        for at, value in enumerate(values(composite)):
+        for at, value in enumerate(composite.values()):
             if names:
                 self._add_node(names[at])
                 self._add(len(": "))
@@ -158,7 +147,7 @@ class _Line:
 
     def _add_node(self, node: Node) -> None:
         self._add_extra(node.before)
-        if isinstance(node, Object | Array):
+        if isinstance(node, Composite):
             self._add_lines(self._inner[node])
         else:
             self._add(width(spelling(node)))
@@ -181,16 +170,16 @@ class _Line:
             self.is_too_long = True
 
 
-def _has_breaks(composite: Object | Array) -> bool:
+def _has_breaks(composite: Composite) -> bool:
     """Whether there is a line break where a member or the closing bracket might go on a line."""
-    firsts = _names(composite) or values(composite)
+    firsts = composite.names() or composite.values()
     if "\n" in composite.tail or any("\n" in node.before for node in firsts):
         return True
-    return bool(firsts) and "\n" in values(composite)[-1].after
+    return bool(firsts) and "\n" in composite.values()[-1].after
 
 
-def _expanded_extent(composite: Object | Array) -> Extent:
-    firsts = _names(composite) or values(composite)
+def _expanded_extent(composite: Composite) -> Extent:
+    firsts = composite.names() or composite.values()
     opening = firsts[0].before if firsts else composite.tail
     # Without a line break it is the one in front that will be put in.
     right_after = extent(opening) if breaks_line(opening) else EMPTY
@@ -207,12 +196,12 @@ def lay_out(root: Node, shape: Shape, *, with_trailing_commas: bool) -> None:
         depth = depths.pop(composite)
         is_expanded = composite in shape.expanded
         inner = depth + is_expanded
-        content = values(composite)
+        content = composite.values()
         size += inner * (len(content) + 1) if is_expanded else 0
         if size > MAX_BYTES:
             raise TooLargeError
         for value in content:
-            if isinstance(value, Object | Array):
+            if isinstance(value, Composite):
                 depths[value] = inner
         _set_trailing_comma(composite, content, is_expanded and with_trailing_commas)
         _lay_out_members(composite, depth, is_expanded=is_expanded)
@@ -220,7 +209,7 @@ def lay_out(root: Node, shape: Shape, *, with_trailing_commas: bool) -> None:
 
 
 def _set_trailing_comma(
-    composite: Object | Array,
+    composite: Composite,
     content: list[Node],
     is_wanted: bool,  # noqa: FBT001
 ) -> None:
@@ -235,22 +224,26 @@ def _set_trailing_comma(
         last.after = ""
 
 
-def _lay_out_members(composite: Object | Array, depth: int, *, is_expanded: bool) -> None:
+def _lay_out_members(composite: Composite, depth: int, *, is_expanded: bool) -> None:
     inner = depth + is_expanded
     place = _FIRST_ON_OWN_LINE if is_expanded else _ANYWHERE
-    for node in _names(composite) or values(composite):
+    for node in composite.names() or composite.values():
         node.before = extras.lay_out(node.before, inner, place)
         place = _ON_OWN_LINE if is_expanded else _NEXT
         # Whatever starts a line inside a member hangs one level deeper than the member.
-        node.after = extras.lay_out(node.after, depth + 2, _ANYWHERE)
+        if node.after:
+            node.after = extras.lay_out(node.after, depth + 2, _ANYWHERE)
     if isinstance(composite, Object):
         for member in composite.members:
-            member.value.before = extras.lay_out(member.value.before, depth + 2, _NEXT)
-            member.value.after = extras.lay_out(member.value.after, depth + 2, _ANYWHERE)
+            value = member.value
+            if value.before != " ":
+                value.before = extras.lay_out(value.before, depth + 2, _NEXT)
+            if value.after:
+                value.after = extras.lay_out(value.after, depth + 2, _ANYWHERE)
 
 
 def _lay_out_tail(
-    composite: Object | Array, content: list[Node], depth: int, *, is_expanded: bool
+    composite: Composite, content: list[Node], depth: int, *, is_expanded: bool
 ) -> None:
     place = _ANYWHERE
     if is_expanded:

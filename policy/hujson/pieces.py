@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
-from policy.hujson.tree import Array, Literal, Node, Object
+from policy.hujson.tree import Composite, Literal, Node, Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Piece(Enum):
     TRAILING_COMMA = auto()
 
 
-_Waiting: TypeAlias = "list[Object | Array | tuple[Piece, str]]"
+_Waiting: TypeAlias = "list[Composite | tuple[Piece, str]]"
 
 _COLON = (Piece.MARK, ":")
 _COMMA = (Piece.MARK, ",")
@@ -61,7 +61,7 @@ def spelling(node: Node) -> str:
 def _push(waiting: _Waiting, node: Node) -> None:
     if node.after:
         waiting.append((Piece.EXTRA, node.after))
-    if isinstance(node, Object | Array):
+    if isinstance(node, Composite):
         waiting.append(node)
         return
     if text := spelling(node):
@@ -70,7 +70,7 @@ def _push(waiting: _Waiting, node: Node) -> None:
         waiting.append((Piece.EXTRA, node.before))
 
 
-def _open(waiting: _Waiting, node: Object | Array) -> tuple[Piece, str]:
+def _open(waiting: _Waiting, node: Composite) -> tuple[Piece, str]:
     """Push what follows the opening bracket of `node`, and return the bracket."""
     opener, closer = _OBJECT if isinstance(node, Object) else _ARRAY
     waiting.append(closer)
@@ -79,16 +79,13 @@ def _open(waiting: _Waiting, node: Object | Array) -> tuple[Piece, str]:
     if node.trailing_comma:
         waiting.append(_TRAILING_COMMA)
     before_comma = len(waiting)
-    if isinstance(node, Object):
-        for member in reversed(node.members):
-            _push(waiting, member.value)
+    names = node.names()
+    for value in reversed(node.values()):
+        _push(waiting, value)
+        if names:
             waiting.append(_COLON)
-            _push(waiting, member.name)
-            waiting.append(_COMMA)
-    else:
-        for element in reversed(node.elements):
-            _push(waiting, element)
-            waiting.append(_COMMA)
+            _push(waiting, names.pop())
+        waiting.append(_COMMA)
     if len(waiting) > before_comma:
         waiting.pop()  # there is none in front of the first
     return opener

@@ -158,17 +158,30 @@ class Member:
         return f"<Member {self.name.raw} {self.value!r}>"
 
 
-class Object(Node):
-    """An object; members are in source order, and names may repeat."""
+class Composite(Node):
+    """What objects and arrays have in common."""
 
-    __slots__ = ("incomplete", "members", "tail", "trailing_comma")
+    __slots__ = ("incomplete", "tail", "trailing_comma")
 
-    members: list[Member]
     trailing_comma: bool
     tail: str
-    """Extra before the closing bracket when there is no member, or after the trailing comma."""
+    """Extra before the closing bracket if there is no value, or after the trailing comma."""
     incomplete: bool
-    """Whether recovery from a syntax error dropped members, so that absence proves nothing."""
+    """Whether recovery from a syntax error left something out, so that absence proves nothing."""
+
+    def names(self) -> list[String]:
+        """Return the names that go with the values; an array has none."""
+        raise NotImplementedError
+
+    def values(self) -> list[Node]:
+        """Return the values, in source order."""
+        raise NotImplementedError
+
+
+class Object(Composite):
+    """An object; members are in source order, and names may repeat."""
+
+    __slots__ = ("members",)
 
     def __init__(
         self,
@@ -190,18 +203,19 @@ class Object(Node):
         self.end = end
         self.after = after
 
+    def names(self) -> list[String]:
+        """Return the names of the members, in source order."""
+        return [member.name for member in self.members]
 
-class Array(Node):
+    def values(self) -> list[Node]:
+        """Return the values of the members, in source order."""
+        return [member.value for member in self.members]
+
+
+class Array(Composite):
     """An array."""
 
-    __slots__ = ("elements", "incomplete", "tail", "trailing_comma")
-
-    elements: list[Node]
-    trailing_comma: bool
-    tail: str
-    """Extra before the closing bracket when there is no element, or after the trailing comma."""
-    incomplete: bool
-    """Whether recovery from a syntax error dropped elements."""
+    __slots__ = ("elements",)
 
     def __init__(
         self,
@@ -222,6 +236,14 @@ class Array(Node):
         self.start = start
         self.end = end
         self.after = after
+
+    def names(self) -> list[String]:
+        """Return no name: elements have none."""
+        return []
+
+    def values(self) -> list[Node]:
+        """Return the elements themselves, not a copy of their list."""
+        return self.elements
 
 
 class Broken(Node):
