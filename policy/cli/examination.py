@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from policy.cli.advice import advice
 from policy.cli.unknown_users import unknown_users
 from policy.load import load
 from policy.report.model import Case, FileReport, Outcome
@@ -40,6 +41,7 @@ def examine(
     policy = loaded.policy
     if policy is None:
         return _bounded(source, diagnostics)
+    diagnostics.extend(advice(policy, loaded.root))
     tests = [*policy.tests, *(case for suite in suites for case in suite.tests)]
     ssh_tests = [*policy.ssh_tests, *(case for suite in suites for case in suite.ssh_tests)]
     cases = run_cases(policy, directory, tests, ssh_tests)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from policy.diagnostics.diagnostic import Fix
 from policy.hujson.plain import to_python
 from policy.hujson.tree import Array, Broken, Literal, Node, Number, Object, String
 from policy.model.term import Term
@@ -48,6 +49,7 @@ class Fields:
                 f'json: unknown field "{name.value}"',
                 name.span,
                 help=f"did you mean `{close}`?" if close else None,
+                fix=Fix(name.span, f'"{close}"', f"rename to `{close}`") if close else None,
             )
             return
         earlier = self._names.get(field)

@@ -38,7 +38,7 @@ class Names(NamedTuple):
     """Mail domains of the tailnet; None where no inventory tells."""
 
     def undefined(self, selector: Selector) -> tuple[str, str, str] | None:
-        """Return code, words and help for a selector that refers to nothing; None if it does.
+        """Return code, words and help for a selector that refers to nothing, else None.
 
         The words are the service's, such as `tag not found: "tag:x"`; it puts the place in front.
         """
@@ -47,11 +47,11 @@ class Names(NamedTuple):
         if code is None or self._is_defined(selector):
             return None
         words = f'{_NOUNS[kind]} not found: "{selector}"'
-        close = self._meant(selector)
+        close = self.meant(selector)
         wanted = f"define it in `{_SECTIONS[kind]}`"
         return code, words, f"did you mean `{close}`? If not, {wanted}" if close else wanted
 
-    def _meant(self, selector: Selector) -> str | None:
+    def meant(self, selector: Selector) -> str | None:
         """Return the name that was probably meant: a near one, or the same with its prefix."""
         if isinstance(selector, HostAlias):
             prefixed = (f"{kind}:{selector}" for kind in ("tag", "group", "ipset", "autogroup"))

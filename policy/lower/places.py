@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from policy.diagnostics.diagnostic import Related
+from policy.diagnostics.diagnostic import Fix, Related
 from policy.model.selectors import (
     AUTOGROUPS,
     ROLE_AUTOGROUPS,
@@ -226,7 +226,9 @@ class SelectorReader:
             if place is TARGET and isinstance(selector, HostAlias):
                 words = place.refused.format(selector=selector)
             message = place.undefined.format(words=words, selector=selector)
-            self.found.meaning(code, message, term.span, help=help_text)
+            close = self.names.meant(selector)
+            fix = Fix(term.span, close, f"replace with `{close}`") if close else None
+            self.found.meaning(code, message, term.span, help=help_text, fix=fix)
             return False
         if isinstance(selector, DomainUsers) and self.names.is_foreign(selector.domain):
             self.found.meaning(
