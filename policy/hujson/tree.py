@@ -169,6 +169,24 @@ class Composite(Node):
     incomplete: bool
     """Whether recovery from a syntax error left something out, so that absence proves nothing."""
 
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        before: str = "",
+        after: str = "",
+        *,
+        trailing_comma: bool = False,
+        tail: str = "",
+    ) -> None:
+        self.trailing_comma = trailing_comma
+        self.tail = tail
+        self.incomplete = False
+        self.before = before
+        self.start = start
+        self.end = end
+        self.after = after
+
     def names(self) -> list[String]:
         """Return the names that go with the values; an array has none."""
         raise NotImplementedError
@@ -194,14 +212,8 @@ class Object(Composite):
         trailing_comma: bool = False,
         tail: str = "",
     ) -> None:
+        super().__init__(start, end, before, after, trailing_comma=trailing_comma, tail=tail)
         self.members = members
-        self.trailing_comma = trailing_comma
-        self.tail = tail
-        self.incomplete = False
-        self.before = before
-        self.start = start
-        self.end = end
-        self.after = after
 
     def names(self) -> list[String]:
         """Return the names of the members, in source order."""
@@ -228,14 +240,8 @@ class Array(Composite):
         trailing_comma: bool = False,
         tail: str = "",
     ) -> None:
+        super().__init__(start, end, before, after, trailing_comma=trailing_comma, tail=tail)
         self.elements = elements
-        self.trailing_comma = trailing_comma
-        self.tail = tail
-        self.incomplete = False
-        self.before = before
-        self.start = start
-        self.end = end
-        self.after = after
 
     def names(self) -> list[String]:
         """Return no name: elements have none."""
