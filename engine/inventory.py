@@ -103,7 +103,11 @@ def _directory(inventory: _Inventory) -> Directory:
         )
         for user in inventory.users
     )
-    nodes = tuple(_node(index, device) for index, device in enumerate(inventory.devices))
+    names = _distinct_names([device.hostname for device in inventory.devices])
+    nodes = tuple(
+        _node(index, device, name)
+        for index, (device, name) in enumerate(zip(inventory.devices, names, strict=True))
+    )
     _refuse_shared_addresses(nodes)
     settings = Settings(
         name=inventory.tailnet,
@@ -118,7 +122,22 @@ def _directory(inventory: _Inventory) -> Directory:
     return Directory(users, nodes, settings)
 
 
-def _node(index: int, device: _Device) -> DirectoryNode:
+def _distinct_names(hostnames: list[str]) -> list[str]:
+    """Tell devices of one host name apart as MagicDNS does: the later ones get a number."""
+    taken = set(hostnames)
+    seen: set[str] = set()
+    names = []
+    for hostname in hostnames:
+        name, number = hostname, 0
+        while name in seen or (number and name in taken):
+            number += 1
+            name = f"{hostname}-{number}"
+        seen.add(name)
+        names.append(name)
+    return names
+
+
+def _node(index: int, device: _Device, name: str) -> DirectoryNode:
     where = f"device {device.hostname!r}"
     addresses = [_address(text, where) for text in device.addresses]
     enabled = set(device.enabled_routes)
@@ -127,7 +146,7 @@ def _node(index: int, device: _Device) -> DirectoryNode:
     return DirectoryNode(
         index=index,
         id=device.id or str(index + 1),
-        hostname=device.hostname,
+        hostname=name,
         ipv4=next((a for a in addresses if a.version == V4), None),
         ipv6=next((a for a in addresses if a.version != V4), None),
         # A tagged device belongs to nobody, even where its creator is still named.

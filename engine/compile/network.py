@@ -60,12 +60,13 @@ class CompiledNetwork:
         return {
             "packetFilter": [rule.to_wire() for rule in self.packet_filters[index]],
             "sshPolicy": {"rules": [rule.to_wire() for rule in self.ssh_policy(index)]},
-            "peers": self._peers_to_wire(index),
+            "peers": self.peers_to_wire(index),
             "selfAllowedIPs": list(self.peers.self_allowed_ips(index)),
             "selfCapMap": self.capabilities.self_map(index),
         }
 
-    def _peers_to_wire(self, index: int) -> dict[str, Any]:
+    def peers_to_wire(self, index: int) -> dict[str, Any]:
+        """Return what a node is told of its peers, by host name."""
         peers: dict[str, Any] = {}
         for view in self.peers.peers(index):
             peer: dict[str, Any] = {

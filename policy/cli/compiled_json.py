@@ -30,14 +30,14 @@ def compiled_json(
 def _node(
     network: CompiledNetwork, index: int, parts: Sequence[str], encoder: FilterEncoder
 ) -> Iterator[tuple[str, str]]:
-    # Peers need the filters of every node, which are kept from then on.
-    wire = network.node_to_wire(index) if "peers" in parts else {}
     for part in parts:
         if part == "packetFilter":
-            kept = network.packet_filters[index] if wire else network.filters.compile(index)
-            yield part, encoder.filter(kept)
-        elif wire:
-            yield part, encoder.encode(wire[part])
+            # Peers need the filters of every node; without them, one at a time is held.
+            keeps_all = "peers" in parts
+            rules = network.packet_filters[index] if keeps_all else network.filters.compile(index)
+            yield part, encoder.filter(rules)
+        elif part == "peers":
+            yield part, encoder.encode(network.peers_to_wire(index))
         elif part == "sshPolicy":
             yield (
                 part,
