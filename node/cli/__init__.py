@@ -10,7 +10,30 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 
 GROUP = "postern.commands"
-_BUILT_IN = (EntryPoint("wg", "node.cli.wg:main", GROUP),)
+_BUILT_IN = tuple(
+    EntryPoint(name, place, GROUP)
+    for name, place in (
+        ("up", "node.cli.up:main"),
+        ("down", "node.cli.verbs:down"),
+        ("logout", "node.cli.verbs:logout"),
+        ("status", "node.cli.status:main"),
+        ("access", "node.cli.access:main"),
+        ("ip", "node.cli.verbs:ip"),
+        ("ping", "node.cli.ping:main"),
+        ("netcheck", "node.cli.verbs:netcheck"),
+        ("whois", "node.cli.verbs:whois"),
+        ("wait", "node.cli.verbs:wait"),
+        ("metrics", "node.cli.verbs:metrics"),
+        ("version", "node.cli.verbs:version"),
+        ("demo", "node.cli.demo:main"),
+        ("agent", "node.cli.agent:main"),
+        ("wg", "node.cli.wg:main"),
+        # Named, not imported: the servers' own command lines.
+        ("control", "control.cli:main"),
+        ("policy", "control.cli:policy_main"),
+        ("relay", "relay.cli:main"),
+    )
+)
 _USAGE_STATUS = 1
 
 

@@ -34,8 +34,8 @@ def running_interfaces() -> list[str]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -46,7 +46,20 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def ask(name: str, method: str, path: str, body: str | None = None) -> bytes:
     """Return the answer's body. Raises LocalApiError."""
-    connection = _UnixConnection(socket_path(name))
+    return ask_at(socket_path(name), name, method, path, body)
+
+
+def ask_at(
+    where: Path,
+    name: str,
+    method: str,
+    path: str,
+    body: str | None = None,
+    *,
+    timeout_s: float = _TIMEOUT_S,
+) -> bytes:
+    """Ask the API at a socket; `name` is what messages call it. Raises LocalApiError."""
+    connection = _UnixConnection(where, timeout_s)
     try:
         connection.request(method, path, body=body)
         response = connection.getresponse()

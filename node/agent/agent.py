@@ -1,0 +1,573 @@
+"""Composition root of the agent: wires state, session, tunnel and connectivity. Decides little.
+
+control session ──netmap──► desired ──► tunnel (packet path, host network)
+      ▲                        │
+      │ endpoints, home        └──────► connectivity (relays, netcheck)
+      └──────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import platform
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from control.keys import DiscoPrivate
+from engine.rules import MalformedRuleError
+from node.agent.bridge import Bridge
+from node.agent.connectivity import Connectivity
+from node.agent.control_session import ControlSession, SessionState
+from node.agent.desired import Desired, desired, find_peer, home_region
+from node.agent.health import health_lines
+from node.agent.host_description import describe
+from node.agent.status import BackendState, PeerTraffic, Snapshot
+from node.agent.tunnel import Tunnel
+from node.datapath.tun import TunError
+from node.hostnet.host import HostNetworkError
+from node.paths.book import EndpointsWanted, PathNews
+from node.paths.peer_path import PathChanged, PathKind, PingAnswered
+from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
+from node.state.directory import StateDirectory, StateError
+from node.state.identity import Identity
+from node.state.last_netmap import from_disk, to_disk
+from node.state.preferences import Preferences, PreferencesError
+from node.transport.udp import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from control.keys import NodePrivate
+    from control.wire import Hostinfo
+    from node.agent.mesh_transport import RelaySend
+    from node.hostnet.plan import IPNetwork
+    from node.netmap.fold import NetMapChange
+    from node.netmap.netmap import NetMap
+    from node.paths.book import BookEvent
+    from node.paths.netcheck.report import Report
+    from node.relays.links import Received
+
+__all__ = ["Agent", "AgentOptions", "own_version"]
+
+LOG = logging.getLogger("postern.agent")
+_STATE_FILE: Final = "agent.json"
+_NETMAP_FILE: Final = "netmap.json"
+_REVIEW_S: Final = 1.0
+_SAVE_GAP_S: Final = 1.0
+
+
+def own_version() -> str:
+    """Return the installed version."""
+    try:
+        return version("postern")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How to run an agent, beside what users prefer."""
+
+    interface: str = "postern0"
+    port: int = 41641
+
+
+class Agent:
+    """One node. Its methods are the verbs of the local API; all run in one event loop."""
+
+    def __init__(self, directory: StateDirectory, options: AgentOptions) -> None:
+        """Read the state. Raises StateError or PreferencesError."""
+        self._directory = directory
+        self._options = options
+        stored = directory.read(_STATE_FILE) or {}
+        if "identity" in stored:
+            self._identity = Identity.from_json(stored["identity"])
+        else:
+            self._identity = Identity.generate(os.urandom)
+        self.preferences = Preferences.from_json(stored.get("preferences", {}))
+        self._disco = DiscoPrivate.generate(os.urandom)
+        self._loop = asyncio.get_running_loop()
+        self._session: ControlSession | None = None
+        self._session_task: asyncio.Task[None] | None = None
+        self.tunnel: Tunnel | None = None
+        self.connectivity: Connectivity | None = None
+        self._connectivity_task: asyncio.Task[None] | None = None
+        self.netmap: NetMap | None = None
+        self.applied: Desired | None = None
+        self._apply_wanted = asyncio.Event()
+        self._saved_at = float("-inf")
+        self._is_unsaved = False
+        self._state = BackendState.NO_STATE
+        self._session_text = ""
+        self._auth_url = ""
+        self.login_error = ""
+        self._is_online = False
+        self._troubles: dict[str, str] = {}
+        self._pings: dict[bytes, list[asyncio.Future[PingAnswered]]] = {}
+
+    # Life.
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until told to stop; then take everything down."""
+        self._save()
+        self._restore_netmap()
+        await self._follow_preferences()
+        applying = asyncio.create_task(self._keep_applied(), name="apply")
+        try:
+            waiting = asyncio.create_task(stop.wait(), name="stop")
+            await asyncio.wait({waiting, applying}, return_when=asyncio.FIRST_COMPLETED)
+            if applying.done():
+                await applying
+        finally:
+            applying.cancel()
+            await asyncio.gather(applying, return_exceptions=True)
+            if self.preferences.is_ephemeral and self._identity.is_registered:
+                await self._log_out_quietly()
+            await self._end_session()
+            await self._drop_tunnel()
+            self._write_netmap()
+
+    def _restore_netmap(self) -> None:
+        stored = self._directory.read(_NETMAP_FILE)
+        if stored is not None and self._identity.is_registered:
+            netmap = from_disk(stored, datetime.now(UTC))
+            if netmap is not None and netmap.self_node.key == self._identity.node.public:
+                self.netmap = netmap
+                self._apply_wanted.set()
+
+    # Verbs.
+
+    async def up(
+        self, changes: Mapping[str, Any], *, auth_key: str = "", must_log_in: bool = False
+    ) -> None:
+        """Change preferences and bring the node up. Raises PreferencesError."""
+        before = self.preferences
+        wanted = before.changed({**changes, "wants_running": True})
+        if not wanted.login_server:
+            raise PreferencesError("no control server: give --login-server=https://...")
+        try:
+            ControlUrl.parse(wanted.login_server)
+        except ValueError as error:
+            raise PreferencesError(str(error)) from None
+        if wanted.login_server != before.login_server and before.login_server:
+            self._forget_login()
+        self.preferences = wanted
+        self._save()
+        self.login_error = ""
+        needs_login = not self._identity.is_registered or self._state == BackendState.NEEDS_LOGIN
+        is_retagged = wanted.advertise_tags != before.advertise_tags and bool(before.login_server)
+        if needs_login or must_log_in or is_retagged or self._session_task is None:
+            await self._end_session()
+            await self._follow_preferences(auth_key, must_log_in=must_log_in or is_retagged)
+        else:
+            self._report()
+        self._apply_wanted.set()
+
+    async def down(self) -> None:
+        """Disconnect; the login is kept."""
+        self.preferences = self.preferences.changed({"wants_running": False})
+        self._save()
+        await self._end_session()
+        await self._drop_tunnel()
+        self._state = BackendState.STOPPED
+
+    async def logout(self) -> None:
+        """End the node key's life here and at the control server."""
+        if self._identity.is_registered:
+            await self._log_out_quietly()
+        await self._end_session()
+        await self._drop_tunnel()
+        self._forget_login()
+        self.preferences = self.preferences.changed({"wants_running": False})
+        self._save()
+        self._state = BackendState.NEEDS_LOGIN
+
+    async def ping(self, target: str, timeout_s: float) -> dict[str, Any]:
+        """Ping a peer every way; return how the first answer came. Raises PreferencesError."""
+        if self.netmap is None or self.tunnel is None:
+            raise PreferencesError("not connected; run `postern up`")
+        node = find_peer(self.netmap, target)
+        if node is None:
+            raise PreferencesError(f"{target}: no such node in the netmap")
+        key, tunnel = node.key.raw, self.tunnel
+        future: asyncio.Future[PingAnswered] = self._loop.create_future()
+        waiting = self._pings.setdefault(key, [])
+        waiting.append(future)
+
+        def ask() -> bool:
+            known = tunnel.path.book.ping(key, time.monotonic())
+            tunnel.path.settle()
+            return known
+
+        answer: dict[str, Any] = {
+            "name": node.name.rstrip("."),
+            "address": str((node.addresses or ())[0].network_address) if node.addresses else "",
+        }
+        try:
+            if not await tunnel.ask(ask):
+                raise PreferencesError(f"{target}: not a peer that can be pinged")
+            async with asyncio.timeout(timeout_s):
+                got = await future
+        except TimeoutError:
+            return {**answer, "error": "timed out"}
+        finally:
+            waiting.remove(future)
+        return {
+            **answer,
+            "endpoint": "" if got.endpoint is None else str(got.endpoint),
+            "relay": "" if got.endpoint is not None else self._region_code(home_region(node)),
+            "latency_ms": got.latency_ns / 1e6,
+        }
+
+    async def netcheck(self) -> Report | None:
+        """Return a full report of the network around us."""
+        return await self.connectivity.netcheck() if self.connectivity is not None else None
+
+    async def snapshot(self) -> Snapshot:
+        """Return everything that `status` shows."""
+        netmap, tunnel, connectivity = self.netmap, self.tunnel, self.connectivity
+        missing = self.applied is not None and self.applied.exit_node_missing
+        return Snapshot(
+            version=own_version(),
+            state=self._state,
+            preferences=self.preferences,
+            auth_url=self._auth_url,
+            has_node_key=self._identity.is_registered,
+            interface=self._options.interface,
+            netmap=netmap,
+            own_endpoints=tuple(
+                str(item.endpoint) for item in (connectivity.endpoints if connectivity else ())
+            ),
+            own_home=connectivity.home if connectivity is not None else 0,
+            is_online=self._is_online,
+            health=health_lines(
+                netmap,
+                datetime.now(UTC),
+                troubles=tuple(text for _, text in sorted(self._troubles.items())),
+                exit_node_missing=self.preferences.exit_node if missing else "",
+            ),
+            traffic=await tunnel.ask(lambda: _traffic(tunnel)) if tunnel is not None else {},
+        )
+
+    # What the control session says.
+
+    def on_session(self, state: SessionState, text: str) -> None:
+        """Note where the session stands."""
+        self._is_online = state is SessionState.STREAMING
+        self._auth_url = ""
+        self._troubles.pop("control", None)
+        match state:
+            case SessionState.NEEDS_LOGIN:
+                self._state = BackendState.NEEDS_LOGIN
+                if text.startswith(("http://", "https://")):
+                    self._auth_url = text
+                else:
+                    self.login_error = text or "the control server does not know this node"
+            case SessionState.NEEDS_APPROVAL:
+                self._state = BackendState.NEEDS_MACHINE_AUTH
+            case SessionState.STREAMING:
+                self.login_error = ""
+            case SessionState.OFFLINE:
+                self._troubles["control"] = f"no connection to the control server: {text}"
+            case SessionState.CONNECTING:
+                if self._state not in {BackendState.RUNNING, BackendState.NEEDS_LOGIN}:
+                    self._state = BackendState.STARTING
+
+    def on_registered(self, node_key: NodePrivate) -> None:
+        """Keep the node key that the server took."""
+        if node_key.public != self._identity.node.public:
+            self.netmap = None
+        self._identity = self._identity.registered(node_key)
+        self._state = BackendState.STARTING
+        self._save()
+
+    def on_netmap(self, netmap: NetMap, change: NetMapChange) -> None:
+        """Take a netmap."""
+        del change
+        self.netmap = netmap
+        self._is_unsaved = True
+        self._apply_wanted.set()
+
+    # What the packet path says.
+
+    def on_relay(self, datagrams: list[RelaySend]) -> None:
+        """Send datagrams by relay."""
+        if self.connectivity is not None:
+            self.connectivity.relays.send(datagrams)
+
+    def on_stun(self, datagram: bytes, now: float) -> None:
+        """Take a STUN datagram."""
+        if self.connectivity is not None:
+            self.connectivity.measurer.stun(datagram, now)
+
+    def on_path_news(self, event: BookEvent) -> None:
+        """Take what the path book reports."""
+        match event:
+            case EndpointsWanted():
+                if self.connectivity is not None:
+                    self.connectivity.refresh()
+            case PathNews(node_key, PingAnswered() as answer):
+                for future in self._pings.get(node_key, []):
+                    if not future.done():
+                        future.set_result(answer)
+            case PathNews(node_key, PathChanged(kind, endpoint)):
+                LOG.info("peer %s: %s %s", node_key.hex()[:8], kind.value, endpoint or "")
+            case _:
+                pass
+
+    # Making it so.
+
+    async def _keep_applied(self) -> None:
+        while True:
+            try:
+                # Keys expire without anybody saying so.
+                async with asyncio.timeout(_REVIEW_S):
+                    await self._apply_wanted.wait()
+            except TimeoutError:
+                self._look_after()
+            self._apply_wanted.clear()
+            if self.netmap is not None and self.preferences.wants_running:
+                await self._apply(self.netmap)
+
+    def _look_after(self) -> None:
+        """Write out denials and the netmap, and notice a packet loop that died."""
+        if self.tunnel is None:
+            return
+        unwritten = self.tunnel.path.gate.denials.unwritten
+        while unwritten:
+            LOG.info("%s", unwritten.popleft())
+        if self.tunnel.loop.failure is not None:
+            raise RuntimeError("the packet loop stopped") from self.tunnel.loop.failure
+        if self._is_unsaved and self._loop.time() - self._saved_at >= _SAVE_GAP_S:
+            self._write_netmap()
+
+    async def _apply(self, netmap: NetMap) -> None:
+        wanted = desired(netmap, self.preferences, datetime.now(UTC))
+        if wanted == self.applied and self.tunnel is not None:
+            self._configure(netmap)
+            return
+        try:
+            tunnel = self.tunnel or await self._open_tunnel()
+            await tunnel.apply(
+                wanted,
+                masquerades=self.preferences.snat_subnet_routes,
+                bypasses=await self._bypasses(netmap),
+            )
+        except MalformedRuleError as error:
+            self._troubles["filter"] = f"the packet filter was refused, the last one stays: {error}"
+            return
+        except (HostNetworkError, TunError, TransportError) as error:
+            if self._troubles.get("host") != str(error):
+                LOG.error("%s", error)  # noqa: TRY400  the message says it all
+            self._troubles["host"] = str(error)
+            return
+        for name in ("filter", "host"):
+            self._troubles.pop(name, None)
+        self.applied = wanted
+        self._configure(netmap)
+        if self._state in {BackendState.STARTING, BackendState.NO_STATE}:
+            self._state = BackendState.RUNNING
+
+    def _configure(self, netmap: NetMap) -> None:
+        if self.connectivity is not None:
+            homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
+            self.connectivity.configure(netmap.derp_map, homes)
+
+    async def _open_tunnel(self) -> Tunnel:
+        node = self._identity.node
+        tunnel = Tunnel(
+            interface=self._options.interface,
+            port=self._options.port,
+            node=node,
+            disco=self._disco,
+            out=Bridge(self._loop, self),
+        )
+        await tunnel.start()
+        self.tunnel = tunnel
+        self.connectivity = Connectivity(
+            node,
+            interface=self._options.interface,
+            port=tunnel.port,
+            send_stun=lambda data, to: _run(tunnel, lambda: tunnel.path.send_stun(data, to)),
+            on_received=lambda got: _take_relayed(tunnel, got),
+            on_news=self._report,
+            on_link_change=lambda: _run(tunnel, lambda: _start_over(tunnel)),
+            on_trouble=self._note_relay,
+        )
+        self._connectivity_task = asyncio.create_task(self.connectivity.run(), name="connectivity")
+        return tunnel
+
+    async def _drop_tunnel(self) -> None:
+        if self._connectivity_task is not None:
+            self._connectivity_task.cancel()
+            await asyncio.gather(self._connectivity_task, return_exceptions=True)
+        tunnel, self.tunnel = self.tunnel, None
+        self.connectivity = self._connectivity_task = self.applied = None
+        if tunnel is not None:
+            await tunnel.stop()
+
+    def _report(self) -> None:
+        """Tell the control server and the path book what is new about us."""
+        connectivity, tunnel = self.connectivity, self.tunnel
+        if connectivity is not None and tunnel is not None:
+            own = [item.endpoint for item in connectivity.endpoints]
+            _run(tunnel, lambda: _set_own(tunnel, own))
+        if self._session is not None:
+            endpoints = connectivity.endpoints if connectivity is not None else ()
+            self._session.report(self._hostinfo(), endpoints)
+
+    def _note_relay(self, region: int, trouble: str) -> None:
+        if trouble:
+            self._troubles[f"relay {region}"] = trouble
+        else:
+            self._troubles.pop(f"relay {region}", None)
+
+    # The session.
+
+    async def _follow_preferences(self, auth_key: str = "", *, must_log_in: bool = False) -> None:
+        """Start a session if one is wanted."""
+        if not self.preferences.wants_running:
+            logged_in = self._identity.is_registered
+            self._state = BackendState.STOPPED if logged_in else BackendState.NEEDS_LOGIN
+            return
+        if not (self._identity.is_registered and not must_log_in):
+            # The tunnel belongs to a node key that may be replaced now.
+            await self._drop_tunnel()
+        self._state = BackendState.STARTING
+        self._session = ControlSession(
+            url=ControlUrl.parse(self.preferences.login_server),
+            identity=self._identity,
+            disco=self._disco.public,
+            owner=self,
+            hostinfo=self._hostinfo(),
+            auth_key=auth_key,
+            is_ephemeral=self.preferences.is_ephemeral,
+            must_log_in=must_log_in,
+        )
+        self._session_task = asyncio.create_task(self._session.run(), name="control")
+
+    async def _end_session(self) -> None:
+        task, self._session_task, self._session = self._session_task, None, None
+        self._is_online = False
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _log_out_quietly(self) -> None:
+        session = self._session or ControlSession(
+            url=ControlUrl.parse(self.preferences.login_server),
+            identity=self._identity,
+            disco=self._disco.public,
+            owner=self,
+            hostinfo=self._hostinfo(),
+        )
+        try:
+            await session.log_out()
+        except (ControlLostError, ControlRefusedError) as error:
+            LOG.warning("logout: %s", error)
+
+    def _forget_login(self) -> None:
+        self._identity = self._identity.logged_out(os.urandom)
+        self.netmap = self.applied = None
+        self._directory.delete(_NETMAP_FILE)
+
+    def _hostinfo(self) -> Hostinfo:
+        connectivity = self.connectivity
+        return describe(
+            self.preferences,
+            host_name=socket.gethostname().partition(".")[0],
+            os_version=platform.release(),
+            distribution="",
+            machine=platform.machine(),
+            version=own_version(),
+            home_region=connectivity.home if connectivity is not None else 0,
+            report=connectivity.report if connectivity is not None else None,
+        )
+
+    async def _bypasses(self, netmap: NetMap) -> tuple[IPNetwork, ...]:
+        """Return the servers that must stay reachable although everything goes to an exit node."""
+        if not self.preferences.exit_node:
+            return ()
+        regions = (netmap.derp_map.regions or {}) if netmap.derp_map is not None else {}
+        names = [ControlUrl.parse(self.preferences.login_server).host]
+        for region in regions.values():
+            names += [n.ipv4 or n.host_name for n in (region.nodes or () if region else ())]
+        found: list[IPNetwork] = []
+        for name in names:
+            try:
+                answers = await self._loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            except OSError as error:
+                LOG.warning("%s: %s", name, error)
+                continue
+            found += [ipaddress.ip_network(str(answer[4][0])) for answer in answers]
+        return tuple(dict.fromkeys(found))
+
+    def _region_code(self, number: int) -> str:
+        derp_map = self.netmap.derp_map if self.netmap is not None else None
+        region = (derp_map.regions or {}).get(number) if derp_map is not None else None
+        return region.region_code if region is not None else str(number)
+
+    # The disk.
+
+    def _save(self) -> None:
+        self._directory.write(
+            _STATE_FILE,
+            {"identity": self._identity.to_json(), "preferences": self.preferences.to_json()},
+        )
+
+    def _write_netmap(self) -> None:
+        if not self._is_unsaved or self.netmap is None:
+            return
+        self._saved_at, self._is_unsaved = self._loop.time(), False
+        try:
+            self._directory.write(_NETMAP_FILE, to_disk(self.netmap))
+        except StateError as error:
+            self._troubles["disk"] = f"the netmap cannot be kept: {error}"
+
+
+# What runs in the packet loop.
+
+
+def _run(tunnel: Tunnel, function: Any) -> None:
+    def report(future: Any) -> None:
+        if not future.cancelled() and future.exception() is not None:
+            LOG.error("packet loop", exc_info=future.exception())
+
+    tunnel.loop.call(function).add_done_callback(report)
+
+
+def _take_relayed(tunnel: Tunnel, received: list[Received]) -> None:
+    _run(tunnel, lambda: tunnel.path.from_relay(received, time.monotonic()))
+
+
+def _set_own(tunnel: Tunnel, endpoints: list[Any]) -> None:
+    tunnel.path.book.set_own_endpoints(endpoints, time.monotonic())
+    tunnel.path.settle()
+
+
+def _start_over(tunnel: Tunnel) -> None:
+    tunnel.path.book.reset(time.monotonic())
+    tunnel.path.settle()
+
+
+def _traffic(tunnel: Tunnel) -> dict[bytes, PeerTraffic]:
+    now = time.monotonic()
+    found = {}
+    for key, peer in tunnel.path.device.peers.items():
+        path = tunnel.path.book.path(key)
+        is_direct = path is not None and path.kind(now) is PathKind.DIRECT and path.best is not None
+        found[key] = PeerTraffic(
+            received_bytes=peer.received_bytes,
+            sent_bytes=peer.sent_bytes,
+            last_handshake_unix_ns=peer.last_handshake_unix_ns,
+            current_address=str(path.best.endpoint) if is_direct and path and path.best else "",
+            is_active=peer.current is not None,
+        )
+    return found

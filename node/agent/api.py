@@ -1,0 +1,180 @@
+"""The agent's local API: HTTP on a Unix socket in the state directory, for its owner alone.
+
+GET  /status                     `status --json`
+GET  /state                      {"state", "auth_url", "error"}
+GET  /preferences
+POST /up                         {"preferences": {...}, "auth_key": "...", "must_log_in": bool}
+POST /down /logout /stop
+POST /ping                       {"target": NAME, "timeout_s": 5}
+GET  /netcheck /whois?address= /access /denials /flows /rules
+GET  /metrics                    Prometheus text
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from node.agent.access import access_json
+from node.agent.status import status_json
+from node.agent.whois import whois_json
+from node.datapath.metrics import DataPathCollector
+from node.localapi import status as path_status
+from node.state.preferences import PreferencesError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from node.agent.agent import Agent
+    from node.datapath.pipeline import PythonDataPath
+
+__all__ = ["AgentApi"]
+
+_SECRET_UMASK = 0o077
+_MAX_BODY_BYTES = 1 << 20
+
+
+class AgentApi:
+    """Handlers over one agent."""
+
+    def __init__(self, agent: Agent, stop: asyncio.Event) -> None:
+        self._agent = agent
+        self._stop = stop
+
+    async def serve(self, where: Path) -> web.AppRunner:
+        """Listen on a socket that only its owner can open; the caller cleans the runner up."""
+        runner = web.AppRunner(self._app(), access_log=None, handle_signals=False)
+        await runner.setup()
+        where.unlink(missing_ok=True)  # noqa: ASYNC240  one system call at the start
+        # Nobody may get in between the socket's birth and its permissions.
+        umask = os.umask(_SECRET_UMASK)
+        try:
+            await web.UnixSite(runner, str(where)).start()
+        finally:
+            os.umask(umask)
+        return runner
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_explain])
+        app.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/state", self._state),
+                web.get("/preferences", self._preferences),
+                web.post("/up", self._up),
+                web.post("/down", self._verb(self._agent.down)),
+                web.post("/logout", self._verb(self._agent.logout)),
+                web.post("/stop", self._stop_agent),
+                web.post("/ping", self._ping),
+                web.get("/netcheck", self._netcheck),
+                web.get("/whois", self._whois),
+                web.get("/access", self._access),
+                web.get("/denials", self._reader(path_status.denials)),
+                web.get("/flows", self._reader(path_status.flows)),
+                web.get("/rules", self._reader(path_status.rules)),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        return app
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(status_json(await self._agent.snapshot()))
+
+    async def _state(self, _: web.Request) -> web.Response:
+        found = await self._agent.snapshot()
+        return web.json_response(
+            {"state": found.state, "auth_url": found.auth_url, "error": self._agent.login_error}
+        )
+
+    async def _preferences(self, _: web.Request) -> web.Response:
+        return web.json_response(self._agent.preferences.to_json())
+
+    async def _up(self, request: web.Request) -> web.Response:
+        wanted = await _object(request)
+        await self._agent.up(
+            wanted.get("preferences") or {},
+            auth_key=str(wanted.get("auth_key") or ""),
+            must_log_in=bool(wanted.get("must_log_in")),
+        )
+        return web.json_response({})
+
+    def _verb(
+        self, verb: Callable[[], Awaitable[None]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(_: web.Request) -> web.StreamResponse:
+            await verb()
+            return web.json_response({})
+
+        return handle
+
+    async def _stop_agent(self, _: web.Request) -> web.Response:
+        self._stop.set()
+        return web.json_response({})
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        wanted = await _object(request)
+        timeout_s = min(60.0, max(0.1, float(wanted.get("timeout_s", 5))))
+        return web.json_response(await self._agent.ping(str(wanted.get("target")), timeout_s))
+
+    async def _netcheck(self, _: web.Request) -> web.Response:
+        report = await self._agent.netcheck()
+        if report is None:
+            raise PreferencesError("no relays are known yet; run `postern up` first")
+        return web.json_response(report.to_json())
+
+    async def _whois(self, request: web.Request) -> web.Response:
+        return web.json_response(whois_json(self._agent.netmap, request.query.get("address", "")))
+
+    async def _access(self, _: web.Request) -> web.Response:
+        tunnel = self._agent.tunnel
+        recent = (
+            await tunnel.ask(lambda: path_status.denials(tunnel.path)) if tunnel is not None else {}
+        )
+        return web.json_response(access_json(self._agent.netmap, self._agent.applied, recent))
+
+    def _reader(
+        self, read: Callable[[PythonDataPath], object]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(_: web.Request) -> web.StreamResponse:
+            tunnel = self._agent.tunnel
+            if tunnel is None:
+                raise PreferencesError("not connected; run `postern up`")
+            return web.json_response(await tunnel.ask(lambda: read(tunnel.path)))
+
+        return handle
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        tunnel = self._agent.tunnel
+        registry = CollectorRegistry(auto_describe=False)
+        if tunnel is not None:
+            registry.register(DataPathCollector(tunnel.path))
+            text = await tunnel.ask(lambda: generate_latest(registry))
+        else:
+            text = generate_latest(registry)
+        return web.Response(body=text, content_type="text/plain", charset="utf-8")
+
+
+@web.middleware
+async def _explain(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn what a user did wrong into an answer."""
+    try:
+        return await handler(request)
+    except PreferencesError as error:
+        return web.json_response({"error": str(error)}, status=422)
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    try:
+        value = await request.json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise PreferencesError("expected a JSON object")
+    return value

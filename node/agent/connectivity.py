@@ -1,0 +1,152 @@
+"""Keeps the node reachable: measures relays, chooses home, knows our own endpoints.
+
+Runs in the event loop. Whoever owns it is told when there is something to report to the control
+server, and gives fresh endpoints to the path book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from node.agent.measure import Measurer
+from node.hostnet.host import local_addresses
+from node.paths.netcheck.home import HomeChooser
+from node.paths.own_endpoints import LocalAddresses, OwnEndpoints
+from node.relays.links import RelayLinks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from control.keys import NodePrivate
+    from control.wire import DerpMap
+    from node.paths.netcheck.report import Report
+    from node.paths.own_endpoints import OwnEndpoint
+    from node.relays.links import Received
+    from node.transport.endpoint import Endpoint
+
+__all__ = ["Connectivity"]
+
+LOG = logging.getLogger("postern.connectivity")
+_FULL_EVERY_S: Final = 300.0
+_EVERY_S: Final = 25.0
+_LINK_CHECK_S: Final = 2.0
+_IDLE_EVERY_S: Final = 120.0
+
+_Addresses = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]
+
+
+class Connectivity:
+    """Relays, home and endpoints of one node."""
+
+    def __init__(
+        self,
+        private: NodePrivate,
+        *,
+        interface: str,
+        port: int,
+        send_stun: Callable[[bytes, Endpoint], None],
+        on_received: Callable[[list[Received]], None],
+        on_news: Callable[[], None],
+        on_link_change: Callable[[], None],
+        on_trouble: Callable[[int, str], None],
+    ) -> None:
+        self._interface = interface
+        self._port = port
+        self._on_news = on_news
+        self._on_link_change = on_link_change
+        self._loop = asyncio.get_running_loop()
+        self.relays = RelayLinks(private, on_received, on_trouble)
+        has_ipv6 = Path("/proc/net/if_inet6").exists()
+        self.measurer = Measurer(send_stun, has_ipv6=has_ipv6)
+        self._home = HomeChooser()
+        self._own = OwnEndpoints()
+        self._derp_map: DerpMap | None = None
+        self._addresses: _Addresses = ()
+        self._wanted = asyncio.Event()
+        self._full_at = float("-inf")
+        self.endpoints: tuple[OwnEndpoint, ...] = ()
+        self.report: Report | None = None
+
+    @property
+    def home(self) -> int:
+        """Our home region, 0 for none."""
+        return self._home.home
+
+    def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
+        """Take the netmap's relays and the peers' home regions."""
+        self.relays.configure(derp_map, homes)
+        if derp_map is not None and derp_map != self._derp_map:
+            self._derp_map = derp_map
+            self._full_at = float("-inf")
+            self._wanted.set()
+
+    def refresh(self) -> None:
+        """Ask for fresh endpoints now."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Measure at once, when asked, and every now and then."""
+        watching = asyncio.create_task(self._watch_links(), name="links")
+        try:
+            while True:
+                self._wanted.clear()
+                if self._derp_map is not None:
+                    await self._measure(self._derp_map)
+                try:
+                    async with asyncio.timeout(_EVERY_S):
+                        await self._wanted.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await self.measurer.close()
+            await self.relays.close()
+
+    async def netcheck(self) -> Report | None:
+        """Return a full report of now."""
+        if self._derp_map is None:
+            return None
+        return await self.measurer.measure(self._derp_map, self.home, is_full=True)
+
+    async def _measure(self, derp_map: DerpMap) -> None:
+        now = self._loop.time()
+        is_full = now - self._full_at >= _FULL_EVERY_S
+        report = await self.measurer.measure(derp_map, self.home, is_full=is_full)
+        if is_full:
+            self._full_at = now
+        home = self._home.choose(
+            report.latency_ns,
+            started_at=report.started_at,
+            now=self._loop.time(),
+            heard_at=self.relays.heard_at(),
+        )
+        report.preferred_region = home
+        self.relays.set_home(home)
+        self._addresses = await asyncio.to_thread(local_addresses, self._interface)
+        gathered = tuple(
+            self._own.gather(
+                LocalAddresses(self._addresses, self._port, self._port),
+                report,
+                now=self._loop.time(),
+            )
+        )
+        self.report, self.endpoints = report, gathered
+        self._on_news()
+
+    async def _watch_links(self) -> None:
+        """Notice addresses that come and go: then every path has to be proven anew."""
+        while True:
+            await asyncio.sleep(_LINK_CHECK_S)
+            found = await asyncio.to_thread(local_addresses, self._interface)
+            if self._addresses and set(found) != set(self._addresses):
+                LOG.info("our addresses changed")
+                self._addresses = found
+                self._own.forget()
+                self._full_at = float("-inf")
+                self._on_link_change()
+                self._wanted.set()

@@ -1,0 +1,219 @@
+"""Driver of the control session: logs in, streams the netmap, reports, and comes back when lost.
+
+It decides nothing about the netmap: who owns it gets each one whole, with what changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from control.wire import Hostinfo, MapRequest, capability
+from node.netmap.fold import FoldError, fold
+from node.session.driver import (
+    Backoff,
+    ControlClient,
+    ControlLostError,
+    ControlRefusedError,
+    ControlUrl,
+    fetch_server_key,
+)
+from node.session.login import Login, LoginFailed, Registered
+
+if TYPE_CHECKING:
+    from control.keys import DiscoPublic, NodePrivate
+    from control.wire import MapResponse
+    from node.netmap.fold import NetMapChange
+    from node.netmap.netmap import NetMap
+    from node.paths.own_endpoints import OwnEndpoint
+    from node.state.identity import Identity
+
+__all__ = ["ControlSession", "SessionOwner", "SessionState"]
+
+LOG = logging.getLogger("postern.control")
+_REPORT_GAP_S: Final = 0.2
+_UNKNOWN_NODE_STATUSES: Final = frozenset({401, 403, 404})
+
+
+class SessionState(Enum):
+    """Where the conversation stands."""
+
+    CONNECTING = "connecting"
+    NEEDS_LOGIN = "needs login"
+    NEEDS_APPROVAL = "needs approval"
+    STREAMING = "streaming"
+    OFFLINE = "offline"
+
+
+class SessionOwner(Protocol):
+    """Who is told. Calls come from the event loop."""
+
+    def on_session(self, state: SessionState, text: str) -> None:
+        """Note where the session stands; `text` is a URL to open, or what went wrong."""
+
+    def on_registered(self, node_key: NodePrivate) -> None:
+        """Keep the node key that the server took."""
+
+    def on_netmap(self, netmap: NetMap, change: NetMapChange) -> None:
+        """Take a netmap."""
+
+
+@dataclass(slots=True)
+class ControlSession:
+    """One node's session with one control server, for as long as `run` runs."""
+
+    url: ControlUrl
+    identity: Identity
+    disco: DiscoPublic
+    owner: SessionOwner
+    hostinfo: Hostinfo
+    auth_key: str = field(default="", repr=False)
+    is_ephemeral: bool = False
+    must_log_in: bool = False
+    """Register even though the server knows the node key: tags or an auth key are new."""
+    endpoints: tuple[OwnEndpoint, ...] = ()
+    _client: ControlClient | None = None
+    _netmap: NetMap | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Keep the session up until cancelled, or until a person has to log in again."""
+        backoff = Backoff(random.random)
+        while True:
+            self.owner.on_session(SessionState.CONNECTING, "")
+            try:
+                if not await self._session(backoff):
+                    return
+            except ControlLostError as error:
+                why = str(error)
+            except ControlRefusedError as error:
+                if error.status in _UNKNOWN_NODE_STATUSES:
+                    self.owner.on_session(SessionState.NEEDS_LOGIN, "")
+                    return
+                why = str(error)
+            wait_s = backoff.next_s()
+            LOG.warning("%s; again in %.1f s", why, wait_s)
+            self.owner.on_session(SessionState.OFFLINE, why)
+            await asyncio.sleep(wait_s)
+
+    def report(self, hostinfo: Hostinfo, endpoints: tuple[OwnEndpoint, ...]) -> None:
+        """Tell the server what is new about this node, soon."""
+        if (hostinfo.raw, endpoints) != (self.hostinfo.raw, self.endpoints):
+            self.hostinfo, self.endpoints = hostinfo, endpoints
+            self._changed.set()
+
+    async def log_out(self) -> None:
+        """End the node key's life. Raises ControlLostError or ControlRefusedError."""
+        if self._client is not None:
+            await self._client.log_out(self.identity.node.public)
+            return
+        key = await fetch_server_key(self.url)
+        async with ControlClient.connect(
+            self.url, machine=self.identity.machine, server=key, entropy=os.urandom
+        ) as client:
+            await client.log_out(self.identity.node.public)
+
+    async def _session(self, backoff: Backoff) -> bool:
+        """Hold one connection; False when a person has to act."""
+        key = await fetch_server_key(self.url)
+        async with ControlClient.connect(
+            self.url, machine=self.identity.machine, server=key, entropy=os.urandom
+        ) as client:
+            if (self.must_log_in or not self.identity.is_registered) and not await self._log_in(
+                client
+            ):
+                return False
+            self._client = client
+            reporting = asyncio.create_task(self._report(client), name="reports")
+            try:
+                return await self._stream(client, backoff)
+            finally:
+                self._client = None
+                reporting.cancel()
+                await asyncio.gather(reporting, return_exceptions=True)
+
+    async def _log_in(self, client: ControlClient) -> bool:
+        login = Login(
+            node_key=self.identity.node,
+            hostinfo=self.hostinfo,
+            entropy=os.urandom,
+            auth_key=self.auth_key,
+            is_ephemeral=self.is_ephemeral,
+        )
+        outcome = await client.log_in(
+            login, lambda url: self.owner.on_session(SessionState.NEEDS_LOGIN, url)
+        )
+        match outcome:
+            case LoginFailed(text):
+                self.owner.on_session(SessionState.NEEDS_LOGIN, text)
+                return False
+            case Registered(node_key, login_name, is_authorized):
+                LOG.info("registered as %s", login_name)
+                self.identity = self.identity.registered(node_key)
+                self.must_log_in, self.auth_key = False, ""
+                self.owner.on_registered(node_key)
+                if not is_authorized:
+                    self.owner.on_session(SessionState.NEEDS_APPROVAL, "")
+        return True
+
+    async def _stream(self, client: ControlClient, backoff: Backoff) -> bool:
+        self._netmap = None
+        request = self._request(stream=True, keep_alive=True, compress="zstd")
+        async for message in client.poll(request):
+            backoff.reset()
+            if not self._take(message):
+                return False
+        raise ControlLostError("the control server ended the map stream")
+
+    def _take(self, message: MapResponse) -> bool:
+        now = datetime.now(UTC)
+        try:
+            netmap, change = fold(self._netmap, message, now)
+        except FoldError as error:
+            raise ControlLostError(str(error)) from None
+        if self._netmap is None:
+            self.owner.on_session(SessionState.STREAMING, "")
+        self._netmap = netmap
+        self.owner.on_netmap(netmap, change)
+        if netmap.self_node.expired or netmap.is_expired(now):
+            self.owner.on_session(SessionState.NEEDS_LOGIN, "the node key has expired")
+            return False
+        return True
+
+    async def _report(self, client: ControlClient) -> None:
+        while True:
+            await self._changed.wait()
+            # Endpoints, home relay and routes tend to change together.
+            await asyncio.sleep(_REPORT_GAP_S)
+            self._changed.clear()
+            try:
+                await client.report(self._request(omit_peers=True))
+            except (ControlLostError, ControlRefusedError) as error:
+                LOG.warning("report: %s", error)
+
+    def _request(
+        self,
+        *,
+        stream: bool = False,
+        keep_alive: bool = False,
+        compress: str = "",
+        omit_peers: bool = False,
+    ) -> MapRequest:
+        return MapRequest(
+            version=capability.SPOKEN_BY_OUR_NODE,
+            compress=compress,
+            keep_alive=keep_alive,
+            node_key=self.identity.node.public,
+            disco_key=self.disco,
+            stream=stream,
+            omit_peers=omit_peers,
+            hostinfo=self.hostinfo,
+            endpoints=tuple(str(item.endpoint) for item in self.endpoints),
+            endpoint_types=tuple(int(item.kind) for item in self.endpoints),
+        )

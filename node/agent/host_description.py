@@ -1,0 +1,50 @@
+"""What a node tells the control server about itself (control reference 4.8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from control.wire import Hostinfo
+
+if TYPE_CHECKING:
+    from node.paths.netcheck.report import Report
+    from node.state.preferences import Preferences
+
+__all__ = ["describe"]
+
+
+def describe(
+    preferences: Preferences,
+    *,
+    host_name: str,
+    os_version: str,
+    distribution: str,
+    machine: str,
+    version: str,
+    home_region: int,
+    report: Report | None,
+) -> Hostinfo:
+    """Return the description. Without a report, what was said of the network before stays."""
+    raw: dict[str, Any] = {
+        "IPNVersion": version,
+        "OS": "linux",
+        "OSVersion": os_version,
+        "Distro": distribution,
+        "GoArch": machine,
+        "Hostname": preferences.hostname or host_name,
+        "ShieldsUp": preferences.shields_up,
+        "RoutableIPs": [str(route) for route in preferences.offered_routes],
+        "RequestTags": list(preferences.advertise_tags),
+    }
+    if report is not None:
+        raw["NetInfo"] = {
+            "PreferredDERP": home_region,
+            "WorkingUDP": report.has_udp,
+            "WorkingIPv6": report.has_ipv6,
+            "OSHasIPv6": report.os_has_ipv6,
+            "MappingVariesByDestIP": report.mapping_varies,
+            "DERPLatency": {
+                f"{region}-v4": latency_ns / 1e9 for region, latency_ns in report.latency_ns.items()
+            },
+        }
+    return Hostinfo(raw)

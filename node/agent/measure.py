@@ -1,0 +1,140 @@
+"""Measures relays and our own addresses: the driver of `node.paths.netcheck`.
+
+Questions leave from the sockets that carry WireGuard, in the packet loop; the run itself lives in
+the agent's event loop. Where UDP tells nothing, the time of a TLS handshake stands in for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from node.paths.netcheck.plan import incremental_plan, initial_plan, stun_port
+from node.paths.netcheck.report import Report
+from node.paths.netcheck.run import Ask, FallbackWanted, Finished, NetcheckRun
+from node.relays.address import relay_addresses, tls_context
+from node.transport.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from control.wire import DerpMap, DerpNode
+    from node.paths.netcheck.plan import Probe
+
+__all__ = ["Measurer"]
+
+LOG = logging.getLogger("postern.netcheck")
+_FALLBACK_S: Final = 2.0
+
+
+class Measurer:
+    """Runs one netcheck at a time; who asks meanwhile gets the same report."""
+
+    def __init__(self, send: Callable[[bytes, Endpoint], None], *, has_ipv6: bool) -> None:
+        self._send = send
+        self._has_ipv6 = has_ipv6
+        self._loop = asyncio.get_running_loop()
+        self._run: NetcheckRun | None = None
+        self._task: asyncio.Task[Report] | None = None
+        self._wake = asyncio.Event()
+        self.last: Report | None = None
+
+    def stun(self, datagram: bytes, now: float) -> None:
+        """Take a STUN datagram, with the time of its arrival."""
+        if self._run is not None and self._run.receive(datagram, now):
+            self._wake.set()
+
+    async def measure(self, derp_map: DerpMap, home: int, *, is_full: bool) -> Report:
+        """Return a report of now; a full one asks every region."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(
+                self._measure(derp_map, home, is_full=is_full), name="netcheck"
+            )
+        return await asyncio.shield(self._task)
+
+    async def close(self) -> None:
+        """Give up a run."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _measure(self, derp_map: DerpMap, home: int, *, is_full: bool) -> Report:
+        now = self._loop.time()
+        report = Report(started_at=now)
+        if is_full or self.last is None:
+            plan = initial_plan(derp_map, ipv6=self._has_ipv6)
+        else:
+            plan = incremental_plan(derp_map, self.last, home, ipv6=self._has_ipv6)
+        if plan:
+            run = NetcheckRun(plan, report, os.urandom, is_full=is_full, now=now)
+            self._run = run
+            try:
+                await self._drive(run, derp_map, report)
+            finally:
+                self._run = None
+        self.last = report
+        return report
+
+    async def _drive(self, run: NetcheckRun, derp_map: DerpMap, report: Report) -> None:
+        while True:
+            self._wake.clear()
+            run.on_deadline(self._loop.time())
+            while (event := run.next_event()) is not None:
+                match event:
+                    case Ask(probe, datagram):
+                        await self._ask(derp_map, probe, datagram)
+                    case FallbackWanted(regions):
+                        await asyncio.gather(
+                            *(self._time_tls(derp_map, region, report) for region in regions)
+                        )
+                        run.fallback_done()
+                    case Finished():
+                        return
+            due = run.deadline()
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _ask(self, derp_map: DerpMap, probe: Probe, datagram: bytes) -> None:
+        region = (derp_map.regions or {}).get(probe.region)
+        for node in (region.nodes or ()) if region is not None else ():
+            if node.name == probe.node_name:
+                endpoint = await self._resolve(node, is_ipv6=probe.is_ipv6)
+                if endpoint is not None:
+                    self._send(datagram, endpoint)
+                return
+
+    async def _resolve(self, node: DerpNode, *, is_ipv6: bool) -> Endpoint | None:
+        text = node.ipv6 if is_ipv6 else node.ipv4
+        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+        try:
+            found = await self._loop.getaddrinfo(
+                text or node.host_name, stun_port(node), family=family, type=socket.SOCK_DGRAM
+            )
+        except OSError as error:
+            LOG.debug("relay %s: %s", node.host_name, error)
+            return None
+        return Endpoint.from_text(str(found[0][4][0]), stun_port(node)) if found else None
+
+    async def _time_tls(self, derp_map: DerpMap, region: int, report: Report) -> None:
+        for address in relay_addresses(derp_map, region, tls_context):
+            began = self._loop.time()
+            try:
+                async with asyncio.timeout(_FALLBACK_S):
+                    _, writer = await asyncio.open_connection(
+                        address.host,
+                        address.port,
+                        ssl=address.tls,
+                        server_hostname=address.name if address.tls else None,
+                    )
+            except (OSError, TimeoutError) as error:
+                LOG.debug("relay %s: %s", address.host, error)
+                continue
+            report.add_https_latency(region, round((self._loop.time() - began) * 1e9))
+            writer.close()
+            return

@@ -1,0 +1,73 @@
+"""Carries WireGuard bursts by the path book's choice: a UDP address, a relay, or both."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from node.agent.ways import BestWay, RelayWay
+from node.transport.udp import UdpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.paths.book import PathBook
+    from node.paths.peer_path import Route
+    from node.wireguard.path import Path
+
+__all__ = ["MeshTransport", "RelaySend"]
+
+ROUTE_KEPT_S: Final = 0.05
+"""A proven direct path is asked for anew that often: the book's answer costs more than a send."""
+
+RelaySend = tuple[bytes, int, bytes]
+"""Node key, region (0: the peer's home), datagram."""
+
+
+class MeshTransport(UdpTransport):
+    """The UDP sockets, and a queue of what goes by relay. Lives in the packet loop's thread."""
+
+    def __init__(self, book: PathBook, *, port: int, mark: int) -> None:
+        """Open the sockets. Raises TransportError."""
+        super().__init__(port, mark=mark)
+        self.by_relay: list[RelaySend] = []
+        """Datagrams for relays, taken by the data path after each pump."""
+        self.clock: Callable[[], float] = time.monotonic
+        self._book = book
+        self._direct: dict[bytes, tuple[float, Route]] = {}
+
+    def send(self, path: Path, burst: memoryview | bytes, segment: int) -> int:
+        """Send datagrams of `segment` bytes; returns how many failed. Relays are best effort."""
+        match path:
+            case BestWay(node_key):
+                return self._send_best(node_key, burst, segment)
+            case RelayWay(node_key, region):
+                self._queue(node_key, region, burst, segment)
+                return 0
+            case _:
+                return super().send(path, burst, segment)
+
+    def forget_routes(self) -> None:
+        """Ask the book again: it has news."""
+        self._direct.clear()
+
+    def _send_best(self, node_key: bytes, burst: memoryview | bytes, segment: int) -> int:
+        now = self.clock()
+        known = self._direct.get(node_key)
+        if known is not None and now < known[0]:
+            route: Route | None = known[1]
+        else:
+            route = self._book.route(node_key, now)
+            if route is not None and not route.by_relay:
+                self._direct[node_key] = (now + ROUTE_KEPT_S, route)
+        if route is None:
+            return -(-len(burst) // segment)
+        if route.by_relay:
+            self._queue(node_key, 0, burst, segment)
+        return 0 if route.endpoint is None else super().send(route.endpoint, burst, segment)
+
+    def _queue(self, node_key: bytes, region: int, burst: memoryview | bytes, segment: int) -> None:
+        self.by_relay += [
+            (node_key, region, bytes(burst[at : at + segment]))
+            for at in range(0, len(burst), segment)
+        ]

@@ -1,0 +1,49 @@
+"""`postern agent`: the daemon that keeps a machine in the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import TYPE_CHECKING
+
+from node.cli.agent_flags import parser_for, run_command, state_directory
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run `postern agent`. Returns its exit status."""
+    parser = parser_for("agent", "Run the agent until it is stopped; `postern up` talks to it.")
+    parser.add_argument("--interface", default="postern0", metavar="NAME", help="tunnel interface")
+    parser.add_argument(
+        "--port", type=int, default=41641, help="UDP port for WireGuard; 0 takes any"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log paths and denials")
+    return run_command("agent", _run, parser.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Here and not above: commands that only ask the agent need none of this.
+    from node.agent.agent import AgentOptions  # noqa: PLC0415  see above
+    from node.agent.daemon import run_agent  # noqa: PLC0415  see above
+
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    directory = state_directory(options)
+    # The packet path makes no cycles; a full collection would only delay packets.
+    gc.collect()
+    gc.freeze()
+    asyncio.run(
+        run_agent(
+            directory,
+            AgentOptions(interface=options.interface, port=options.port),
+            lambda: print(f"postern agent: ready in {directory.path}", flush=True),
+        )
+    )
+    return 0

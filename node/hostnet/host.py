@@ -1,0 +1,196 @@
+"""Applies plans to this host with netlink and nft. A plan that fails halfway is taken back.
+
+Only what stands in our own table, on our own interface, or in our own nftables table is ever
+touched, so leftovers of a crash go when the next agent starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyroute2 import IPRoute, NetlinkError
+
+from node.hostnet.plan import BYPASS_MARK, MARK_MASK, ROUTE_TABLE, HostPlan, Step, StepKind, steps
+from node.hostnet.ruleset import forwarding_ruleset, removal
+
+if TYPE_CHECKING:
+    from node.hostnet.plan import IPNetwork
+
+__all__ = ["HostNetwork", "HostNetworkError", "local_addresses"]
+
+_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_MAIN_TABLE: Final = 254
+_DEFAULT_TABLE: Final = 253
+_GSO_MAX_BYTES: Final = 61000
+_MARKED: Final = {"fwmark": BYPASS_MARK, "fwmask": MARK_MASK}
+_UNREACHABLE: Final = 7
+_RULES: Final[tuple[dict[str, Any], ...]] = (
+    {"priority": 5210, "table": _MAIN_TABLE, **_MARKED},
+    {"priority": 5230, "table": _DEFAULT_TABLE, **_MARKED},
+    {"priority": 5250, "action": _UNREACHABLE, **_MARKED},
+    {"priority": 5270, "table": ROUTE_TABLE},
+)
+_FORWARDING_FILES: Final = (
+    Path("/proc/sys/net/ipv4/ip_forward"),
+    Path("/proc/sys/net/ipv6/conf/all/forwarding"),
+)
+
+
+class HostNetworkError(Exception):
+    """The host refused a change; the message says which. What was done of it was taken back."""
+
+
+class HostNetwork:
+    """The host's side of one tunnel interface."""
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+        self._index = 0
+        self._applied = HostPlan()
+        self._forwarding_before: dict[Path, str] = {}
+
+    def prepare(self) -> None:
+        """Bring the interface up with our rules, after clearing what a crash left behind.
+
+        Raises HostNetworkError.
+        """
+        with _explained("interface"), IPRoute() as ip:
+            found = list(ip.link_lookup(ifname=self._interface))
+            if not found:
+                raise HostNetworkError(f"{self._interface}: no such interface")
+            self._index = found[0]
+            # Old kernels cannot set this: there a super-packet takes two sends.
+            with contextlib.suppress(NetlinkError):
+                ip.link("set", index=self._index, gso_max_size=_GSO_MAX_BYTES)
+            ip.link("set", index=self._index, mtu=self._applied.mtu, state="up")
+            for family in self._families():
+                ip.flush_routes(table=ROUTE_TABLE, family=family)
+                for rule in _RULES:
+                    _delete_rule(ip, family, rule)
+                    ip.rule("add", family=family, **rule)
+
+    def apply(self, plan: HostPlan) -> None:
+        """Lead the host to a plan. Raises HostNetworkError; the host is then as it was before."""
+        before = self._applied
+        done: list[Step] = []
+        with IPRoute() as ip:
+            try:
+                for step in steps(before, plan):
+                    done.append(step)
+                    self._take(ip, step)
+            except (NetlinkError, OSError, HostNetworkError) as error:
+                for step in reversed(done):
+                    # The step that failed may have done half of its work.
+                    with contextlib.suppress(NetlinkError, OSError, HostNetworkError):
+                        self._take(ip, step.opposite(before))
+                raise HostNetworkError(f"{_spelled(done[-1])}: {error}") from error
+        self._applied = plan
+
+    def clear(self) -> None:
+        """Take everything away that does not go with the interface."""
+        with contextlib.suppress(HostNetworkError):
+            self.apply(HostPlan())
+        with IPRoute() as ip:
+            for family in self._families():
+                for rule in _RULES:
+                    _delete_rule(ip, family, rule)
+
+    def _families(self) -> tuple[int, ...]:
+        has_ipv6 = Path("/proc/net/if_inet6").exists()
+        return (socket.AF_INET, socket.AF_INET6) if has_ipv6 else (socket.AF_INET,)
+
+    def _take(self, ip: IPRoute, step: Step) -> None:
+        if step.kind is StepKind.FORWARDING:
+            self._set_forwarding(step)
+            return
+        for network in step.networks:
+            family = _FAMILIES[network.version]
+            if family not in self._families():
+                continue
+            try:
+                self._change(ip, step, network, family)
+            except NetlinkError as error:
+                # What is there already, or gone already, is as it should be.
+                wanted = (errno.EEXIST,) if step.is_addition else (errno.ESRCH, errno.EADDRNOTAVAIL)
+                if error.code not in wanted:
+                    raise
+
+    def _change(self, ip: IPRoute, step: Step, network: IPNetwork, family: int) -> None:
+        verb = "add" if step.is_addition else "del"
+        match step.kind:
+            case StepKind.ADDRESS:
+                address = str(network.network_address)
+                options = {"index": self._index, "address": address, "family": family}
+                if family == socket.AF_INET6 and step.is_addition:
+                    # Nobody else can have it: duplicate detection would only delay its use.
+                    options["flags"] = 0x02
+                ip.addr(verb, prefixlen=network.prefixlen, **options)
+            case StepKind.BYPASS:
+                ip.route(verb, dst=str(network), type="throw", table=ROUTE_TABLE, family=family)
+            case _:
+                ip.route(verb, dst=str(network), oif=self._index, table=ROUTE_TABLE, family=family)
+
+    def _set_forwarding(self, step: Step) -> None:
+        if not step.is_addition:
+            _nft(removal(self._interface))
+            for path, text in self._forwarding_before.items():
+                path.write_text(text)
+            self._forwarding_before.clear()
+            return
+        for path in _FORWARDING_FILES:
+            if path.exists() and path not in self._forwarding_before:
+                self._forwarding_before[path] = path.read_text()
+                path.write_text("1\n")
+        _nft(forwarding_ruleset(self._interface, masquerades=step.masquerades))
+
+
+def local_addresses(
+    without: str = "",
+) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """Return the addresses of the interfaces that are up, those of interface `without` left out."""
+    found = []
+    with IPRoute() as ip:
+        skipped = set(ip.link_lookup(ifname=without)) if without else set()
+        for item in ip.get_addr():
+            text = item.get_attr("IFA_LOCAL") or item.get_attr("IFA_ADDRESS")
+            if text and item["index"] not in skipped:
+                found.append(ipaddress.ip_address(text))
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Any:
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        raise HostNetworkError(f"{what}: {error}") from error
+
+
+def _delete_rule(ip: IPRoute, family: int, rule: dict[str, Any]) -> None:
+    # Once for each copy: a crashed agent may have left some.
+    with contextlib.suppress(NetlinkError):
+        while True:
+            ip.rule("del", family=family, **rule)
+
+
+def _nft(script: str) -> None:
+    program = shutil.which("nft")
+    if program is None:
+        raise HostNetworkError("forwarding needs nft; install nftables")
+    done = subprocess.run(  # noqa: S603  fixed program, script of our own
+        [program, "-f", "-"], input=script, text=True, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise HostNetworkError(f"nft: {done.stderr.strip()}")
+
+
+def _spelled(step: Step) -> str:
+    verb = "add" if step.is_addition else "remove"
+    return f"{verb} {step.kind.value} {', '.join(map(str, step.networks))}".strip()

@@ -1,0 +1,49 @@
+"""The nftables ruleset of a node that forwards: a table of our own, replaced as a whole.
+
+Packets from the tunnel were judged by our own filter already, so they are accepted here and
+marked; what leaves for the networks behind us takes the host's address where that is wanted.
+MSS is clamped both ways: the tunnel's MTU is smaller than any LAN's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["TABLE_PREFIX", "forwarding_ruleset", "removal"]
+
+TABLE_PREFIX: Final = "postern-"
+_TAILNET_MARK: Final = "0x40000"
+_MARK_MASK: Final = "0xff0000"
+_OTHER_BITS: Final = "0xff00ffff"
+
+
+def removal(interface: str) -> str:
+    """Return the nft script that removes our table, there or not."""
+    table = f"inet {TABLE_PREFIX}{interface}"
+    return f"table {table}\ndelete table {table}\n"
+
+
+def forwarding_ruleset(interface: str, *, masquerades: bool) -> str:
+    """Return the nft script that puts our table in place of whatever it was."""
+    nat = (
+        f"""
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    meta mark & {_MARK_MASK} == {_TAILNET_MARK} oifname != "{interface}" masquerade
+  }}"""
+        if masquerades
+        else ""
+    )
+    return (
+        removal(interface)
+        + f"""table inet {TABLE_PREFIX}{interface} {{
+  chain forward {{
+    type filter hook forward priority filter - 5; policy accept;
+    iifname "{interface}" meta mark set meta mark & {_OTHER_BITS} | {_TAILNET_MARK}
+    iifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
+    oifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
+    oifname "{interface}" ip saddr 100.64.0.0/10 iifname != "{interface}" drop
+  }}{nat}
+}}
+"""
+    )

@@ -1,0 +1,52 @@
+"""How to dial a relay that a DERP map names."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from relay.dial import PIN_PREFIX, RelayAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from control.wire import DerpMap, DerpNode
+
+__all__ = ["relay_addresses", "tls_context"]
+
+_DEFAULT_PORT: Final = 443
+
+
+def relay_addresses(
+    derp_map: DerpMap, region: int, tls: Callable[..., ssl.SSLContext]
+) -> list[RelayAddress]:
+    """Return the relays of a region in the order to try them; none for an unknown region.
+
+    `tls` makes a context, with `verify=False` for a relay whose certificate is pinned.
+    """
+    found = (derp_map.regions or {}).get(region)
+    nodes = (found.nodes or ()) if found is not None else ()
+    return [_address(node, tls) for node in nodes if not node.stun_only]
+
+
+def _address(node: DerpNode, tls: Callable[..., ssl.SSLContext]) -> RelayAddress:
+    is_pinned = node.cert_name.startswith(PIN_PREFIX)
+    has_ipv4 = node.ipv4 not in {"", "none"}
+    return RelayAddress(
+        host=node.ipv4 if has_ipv4 else node.host_name,
+        port=node.derp_port or _DEFAULT_PORT,
+        server_name=node.host_name if is_pinned or not node.cert_name else node.cert_name,
+        certificate_pin=node.cert_name if is_pinned else "",
+        tls=tls(verify=not is_pinned and not node.insecure_for_tests),
+    )
+
+
+def tls_context(*, verify: bool) -> ssl.SSLContext:
+    """Return the context to dial with; without `verify` a pin must take its place."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,207 @@
+"""Driver of the relay connections: dials and closes what `RelayChoice` says, moves datagrams.
+
+Runs in the agent's event loop. Datagrams for a relay that is being dialled wait, a few of them;
+everything else that cannot be sent is dropped, as a network would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Final
+
+from node.paths.relay_choice import CloseRegion, OpenRegion, RelayChoice, SetHome
+from node.relays.address import relay_addresses, tls_context
+from relay.dial import DialError, RelayClient, dial
+from relay.frames import PeerGone, RecvPacket, Restarting
+from relay.session_client import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from control.keys import NodePrivate
+    from control.wire import DerpMap
+    from relay.session_client import ClientEvent
+
+__all__ = ["Received", "RelayLinks"]
+
+LOG = logging.getLogger("postern.relays")
+_MOST_WAITING: Final = 64
+_MS: Final = 1000.0
+
+Received = tuple[bytes, int, bytes]
+"""Node key that sent it, region, datagram."""
+
+
+class RelayLinks:
+    """All relay connections of one node."""
+
+    def __init__(
+        self,
+        private: NodePrivate,
+        on_received: Callable[[list[Received]], None],
+        on_trouble: Callable[[int, str], None] = lambda _region, _text: None,
+    ) -> None:
+        self._private = private
+        self._on_received = on_received
+        self._on_trouble = on_trouble
+        self._loop = asyncio.get_running_loop()
+        self._choice = RelayChoice()
+        self._derp_map: DerpMap | None = None
+        self._homes: Mapping[bytes, int] = {}
+        self._clients: dict[int, RelayClient] = {}
+        self._dialling: dict[int, asyncio.Task[None]] = {}
+        self._retry_in_s: dict[int, float] = {}
+        self._waiting: defaultdict[int, deque[tuple[bytes, bytes]]] = defaultdict(
+            lambda: deque(maxlen=_MOST_WAITING)
+        )
+        self._received: list[Received] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self.dropped = 0
+        """Datagrams that no relay took."""
+
+    @property
+    def home(self) -> int:
+        """Our home region, 0 for none."""
+        return self._choice.home
+
+    @property
+    def connected(self) -> frozenset[int]:
+        """Regions with a live connection."""
+        return frozenset(self._clients)
+
+    def heard_at(self) -> dict[int, float]:
+        """Return when each region's relay last sent anything."""
+        return self._choice.heard_at()
+
+    def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
+        """Take the netmap's relays and the peers' home regions."""
+        self._derp_map, self._homes = derp_map, homes
+
+    def set_home(self, region: int) -> None:
+        """Move home and keep a connection there."""
+        self._choice.set_home(region, self._loop.time())
+        self._carry_out()
+
+    def send(self, datagrams: Iterable[tuple[bytes, int, bytes]]) -> None:
+        """Send datagrams: node key, region (0 for the peer's home), bytes."""
+        now = self._loop.time()
+        for node_key, region, datagram in datagrams:
+            home = region or self._homes.get(node_key, 0)
+            chosen = self._choice.region_for(node_key, home, now)
+            if not chosen:
+                self.dropped += 1
+                continue
+            client = self._clients.get(chosen)
+            if client is None:
+                self._waiting[chosen].append((node_key, datagram))
+            else:
+                self._send_one(client, node_key, datagram)
+        self._carry_out()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._dialling.values():
+            task.cancel()
+        await asyncio.gather(*self._dialling.values(), return_exceptions=True)
+        for client in list(self._clients.values()):
+            client.close()
+
+    def _send_one(self, client: RelayClient, node_key: bytes, datagram: bytes) -> None:
+        if client.session.phase is not Phase.OPEN or not client.send_packet(node_key, datagram):
+            self.dropped += 1
+
+    def _carry_out(self) -> None:
+        for command in self._choice.commands():
+            match command:
+                case OpenRegion(region):
+                    self._dialling[region] = asyncio.create_task(
+                        self._dial(region), name=f"relay-{region}"
+                    )
+                case CloseRegion(region):
+                    client = self._clients.pop(region, None)
+                    if client is not None:
+                        client.close()
+                case SetHome(region, is_home):
+                    client = self._clients.get(region)
+                    if client is not None:
+                        client.session.note_preferred(is_home=is_home)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._choice.deadline()
+        if due is not None and not self._is_closed:
+            self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._choice.on_deadline(self._loop.time())
+        self._carry_out()
+
+    async def _dial(self, region: int) -> None:
+        try:
+            client = await self._first_that_answers(region)
+        except DialError as error:
+            LOG.warning("%s", error)
+            self._on_trouble(region, str(error))
+            self._lost(region)
+            return
+        finally:
+            self._dialling.pop(region, None)
+        self._clients[region] = client
+        self._choice.note_open(region, self._loop.time())
+        self._on_trouble(region, "")
+        self._carry_out()
+        for node_key, datagram in self._waiting.pop(region, ()):
+            self._send_one(client, node_key, datagram)
+
+        def on_closed(_: asyncio.Future[str]) -> None:
+            if self._clients.get(region) is client:
+                del self._clients[region]
+                self._lost(region)
+
+        client.closed.add_done_callback(on_closed)
+
+    async def _first_that_answers(self, region: int) -> RelayClient:
+        addresses = relay_addresses(self._derp_map, region, tls_context) if self._derp_map else []
+        last: DialError | None = None
+        for address in addresses:
+            try:
+                return await dial(
+                    address, self._private, lambda event: self._on_event(region, event)
+                )
+            except DialError as error:
+                last = error
+        raise last or DialError(f"relay region {region}: not in the DERP map")
+
+    def _lost(self, region: int) -> None:
+        if self._is_closed:
+            return
+        self._choice.note_lost(region, self._loop.time(), self._retry_in_s.pop(region, None))
+        self._carry_out()
+
+    def _on_event(self, region: int, event: ClientEvent) -> None:
+        match event:
+            case RecvPacket(source, packet):
+                self._choice.note_heard(region, self._loop.time(), source)
+                if not self._received:
+                    # Everything that arrives in one read goes on together.
+                    self._loop.call_soon(self._hand_over)
+                self._received.append((source, region, packet))
+            case PeerGone(peer):
+                self._choice.note_gone(region, peer)
+            case Restarting(reconnect_in_ms):
+                self._retry_in_s[region] = reconnect_in_ms / _MS
+            case _:
+                self._choice.note_heard(region, self._loop.time())
+
+    def _hand_over(self) -> None:
+        received, self._received = self._received, []
+        self._on_received(received)
