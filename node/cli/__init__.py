@@ -35,6 +35,8 @@ _BUILT_IN = tuple(
     )
 )
 _USAGE_STATUS = 1
+_CANNOT_RUN = 2
+_OURS = frozenset({"policy", "engine", "node", "control", "relay"})
 
 
 def commands() -> dict[str, EntryPoint]:
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     known = commands()
     if given and given[0] in known:
-        return int(known[given[0]].load()(given[1:]))
+        return _run(known[given[0]], given[1:])
     usage = f"usage: postern COMMAND ...\n\ncommands: {', '.join(known)}"
     if given and given[0] in ("-h", "--help"):
         print(usage)
@@ -57,3 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"postern: no command {given[0]!r}", file=sys.stderr)
     print(usage, file=sys.stderr)
     return _USAGE_STATUS
+
+
+def _run(command: EntryPoint, arguments: list[str]) -> int:
+    try:
+        run = command.load()
+    except ModuleNotFoundError as error:
+        # The policy tools install alone; what the network needs comes with extras.
+        if (error.name or "").partition(".")[0] in _OURS:
+            raise
+        print(
+            f"postern {command.name}: needs the package {error.name}, which is not installed;"
+            " install it with: pip install 'postern[all]'",
+            file=sys.stderr,
+        )
+        return _CANNOT_RUN
+    return int(run(arguments))

@@ -1,0 +1,39 @@
+"""The `postern` command: its subcommands, and what it says where a package is missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from node.cli import main
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "wg" in capsys.readouterr().out
+
+
+def test_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly"]) == 1
+    assert "no command 'fly'" in capsys.readouterr().err
+
+
+def test_missing_package_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Refusing:
+        """Finds no module of one package."""
+
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name.partition(".")[0] == "missing_package":
+                raise ModuleNotFoundError(name=name)
+
+    command = type("Command", (), {"name": "wg", "load": lambda _: __import__("missing_package")})
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    monkeypatch.setattr("node.cli.commands", lambda: {"wg": command()})
+    assert main(["wg"]) == 2
+    said = capsys.readouterr().err
+    assert "missing_package" in said
+    assert "postern[all]" in said
