@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from node.cli import main
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
