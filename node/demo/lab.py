@@ -2,7 +2,7 @@
 
     engineer ── home (NAT) ──┐
     192.168.1.2              ├── internet, 203.0.113.0/24 ── hub (control server and relay)
-    ops, production, staging ┘
+    ops, visitor, servers ───┘
 
 Everything is named after this process, so that demos do not meet and leftovers can be told.
 """
@@ -26,7 +26,7 @@ __all__ = ["HUB_ADDRESS", "Lab", "LabError", "why_not"]
 
 HUB_ADDRESS: Final = "203.0.113.10"
 _STOP_S: Final = 10.0
-_PUBLIC: Final = {"hub": 10, "home": 101, "ops": 20, "production": 30, "staging": 40}
+_PUBLIC: Final = {"hub": 10, "home": 101, "ops": 20, "visitor": 25, "production": 30, "staging": 40}
 _HOSTS: Final = ("internet", *_PUBLIC, "engineer")
 _NAT: Final = """table ip nat {
   chain postrouting {

@@ -1,6 +1,6 @@
 """Real TCP connections, from inside a host: `python -m node.demo.probe ...`.
 
-serve PORT...           accept and answer with this host's name
+serve NAME PORT...          accept and answer with a name
 connect HOST PORT [S]   print `open NAME`, or why not; status 0 when open
 hold HOST PORT          keep a connection busy; print `open`, then `cut SECONDS` (unix time)
 """
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         case ["hold", host, port]:
             return _hold(host, int(port))
         case _:
-            print(__doc__, file=sys.stderr)
+            sys.stderr.write(f"{__doc__}\n")
             return 1
 
 
@@ -49,18 +49,18 @@ async def _serve(name: str, ports: list[int]) -> None:
 
     for port in ports:
         await asyncio.start_server(answer, None, port)
-    print("ready", flush=True)
+    _say("ready")
     await asyncio.Event().wait()
 
 
 def _connect(host: str, port: int, seconds: float) -> int:
     try:
         with socket.create_connection((host, port), seconds) as sock:
-            print(f"open {sock.recv(100).decode().strip()}")
+            _say(f"open {sock.recv(100).decode().strip()}")
     except TimeoutError:
-        print("no answer")
+        _say("no answer")
     except OSError as error:
-        print(error.strerror or error)
+        _say(error.strerror or str(error))
     else:
         return 0
     return 1
@@ -70,7 +70,7 @@ def _hold(host: str, port: int) -> int:
     with socket.create_connection((host, port), _CONNECT_S) as sock:
         sock.settimeout(_SILENCE_S)
         sock.recv(100)
-        print("open", flush=True)
+        _say("open")
         alive_at = time.time()
         try:
             while True:
@@ -82,8 +82,13 @@ def _hold(host: str, port: int) -> int:
         except OSError:
             # Reset or silence: either way the last answer says when it ended.
             pass
-    print(f"cut {alive_at:.3f}", flush=True)
+    _say(f"cut {alive_at:.3f}")
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

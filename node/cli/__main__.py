@@ -1,0 +1,7 @@
+"""Runs `postern` as `python -m node.cli`."""
+
+import sys
+
+from node.cli import main
+
+sys.exit(main())
