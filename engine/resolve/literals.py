@@ -22,6 +22,7 @@ class Literals:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._ipsets: dict[str, IpSet] = {}
+        self._sets: dict[Selector, IpSet | None] = {}
 
     def texts(self, selector: Selector) -> tuple[str, ...] | None:
         """Return wire strings; None for a selector that names devices or services."""
@@ -40,7 +41,12 @@ class Literals:
                 return None
 
     def addresses(self, selector: Selector) -> IpSet | None:
-        """Return the same as a set."""
+        """Return the same as a set, each read once."""
+        if selector not in self._sets:
+            self._sets[selector] = self._set(selector)
+        return self._sets[selector]
+
+    def _set(self, selector: Selector) -> IpSet | None:
         if isinstance(selector, IpSetName):
             return self._ipset(selector.text)
         if isinstance(selector, Autogroup):

@@ -49,7 +49,6 @@ class SymbolicOracle:
         for rule in rules_in_force(policy):
             if isinstance(rule, Acl) or not rule.via:
                 self._add(rule)
-        self._collective = [s for s in self._by_source if not isinstance(s, User | Tag)]
 
     def _add(self, rule: Grant | Acl) -> None:
         for selector in dict.fromkeys(rule.src):
@@ -101,13 +100,39 @@ class SymbolicOracle:
         return {n: held[n] for n in held if self._passes(self._rules[n], question)}
 
     def _candidates(self, asked: Selector) -> Iterator[Selector]:
-        """Yield the sources of rules that may hold an asked one: of single names only itself."""
+        """Yield the sources of rules that may hold an asked one.
+
+        For the name of a user or tag that is the name itself and the user's groups, which are
+        looked up, and the few selectors of other kinds.
+        """
         if not isinstance(asked, User | Tag):
             yield from self._by_source
             return
         yield from self._collective
+        if isinstance(asked, User):
+            yield from self._groups_of.get(asked.text, ())
         if asked in self._by_source:
             yield asked
+
+    @cached_property
+    def _collective(self) -> list[Selector]:
+        defined = self._policy.groups
+        return [
+            selector
+            for selector in self._by_source
+            if not isinstance(selector, User | Tag)
+            and not (isinstance(selector, Group) and selector.text in defined)
+        ]
+
+    @cached_property
+    def _groups_of(self) -> dict[str, list[Selector]]:
+        """For each login, the sources of rules that are groups with it."""
+        groups: dict[str, list[Selector]] = {}
+        for selector in self._by_source:
+            if isinstance(selector, Group) and selector.text in self._policy.groups:
+                for login in dict.fromkeys(self._policy.groups[selector.text].members):
+                    groups.setdefault(login, []).append(selector)
+        return groups
 
     def _passes(self, rule: _Rule, question: Question) -> bool:
         return not rule.postures or (
