@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.directory import DirectoryNode
 from engine.inventory import InventoryError, read_inventory
 from tests.support.small_tailnet import ADA, device, v4, v6
+
+if TYPE_CHECKING:
+    from engine.directory import DirectoryNode
 
 
 def node(**fields: Any) -> DirectoryNode:
@@ -106,7 +108,7 @@ def test_settings_of_the_tailnet_are_read() -> None:
         }
     )
     settings = read_inventory(text).settings
-    assert (settings.name, settings.domains) == ("mesh", {"mesh.test"})
+    assert (settings.name, settings.domains) == ("mesh", frozenset({"mesh.test"}))
     assert (settings.auto_update, settings.https_certificates) == (True, True)
 
 
