@@ -26,6 +26,7 @@ from control.identity.register_plan import (
 )
 from control.keys import DiscoPublic
 from control.registry.names import label_of_hostname, unique_label
+from control.registry.reports import routes_after_report
 from control.store.records import NodeRecord, RegisterMethod
 from control.store.secrets_at_rest import AuthKeyFault, claim_auth_key, find_auth_key
 from control.wire import (
@@ -39,7 +40,7 @@ from control.wire import (
 from control.wire import Login as WireLogin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from datetime import datetime, timedelta
     from ipaddress import IPv4Address, IPv6Address
 
@@ -97,7 +98,7 @@ class Registrar:
         ipv6: AddressPool[IPv6Address] | None,
         settings: RegistrarSettings,
         may_tag: Callable[[UserRecord, str], bool],
-        auto_approved: Callable[[NodeRecord], tuple[Prefix, ...]],
+        auto_approved: Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]],
     ) -> None:
         self._ledger = ledger
         self._tailnet: Tailnet = ledger.tailnet
@@ -304,7 +305,7 @@ class Registrar:
             capability_version=max(version, request.version),
             expires_at=None if tags else self._expiry(request, admission, now),
         )
-        changed = replace(changed, approved_routes=self._routes(changed))
+        changed = replace(changed, approved_routes=self._routes(changed, node))
         changed = self._renamed(changed)
         async with self._ledger.transaction(_actor(admission)) as transaction:
             await self._claim(transaction, admission)
@@ -350,7 +351,7 @@ class Registrar:
             last_seen=None,
             created_at=now,
         )
-        made = replace(made, approved_routes=self._routes(made))
+        made = replace(made, approved_routes=self._auto_approved(made, made.hostinfo.routable_ips))
         try:
             async with self._ledger.transaction(_actor(admission)) as transaction:
                 await self._claim(transaction, admission)
@@ -384,9 +385,14 @@ class Registrar:
             ends.append(request.expiry)
         return min((end for end in ends if end is not None), default=None)
 
-    def _routes(self, node: NodeRecord) -> tuple[Prefix, ...]:
-        approved = dict.fromkeys((*node.approved_routes, *self._auto_approved(node)))
-        return tuple(approved)
+    def _routes(self, node: NodeRecord, before: NodeRecord) -> tuple[Prefix, ...]:
+        """Return the approved routes; another owner loses what the policy gave the old one."""
+        kept, advertised = node.approved_routes, node.hostinfo.routable_ips
+        if _owner(node) == _owner(before):
+            return routes_after_report(before, node, self._auto_approved)
+        lost = set(self._auto_approved(before, kept))
+        own = self._auto_approved(node, advertised)
+        return tuple(dict.fromkeys((*(route for route in kept if route not in lost), *own)))
 
     def _renamed(self, node: NodeRecord) -> NodeRecord:
         """Let the name follow the host's, unless an administrator chose it."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from control.policies.applicants import group_names
 from engine.compile.network import CompiledNetwork
 from engine.compile.peers import primary_routes
 from engine.directory import Directory, DirectoryNode, DirectoryUser, Route, Settings
@@ -93,7 +94,7 @@ def _directory_user(user: UserRecord) -> DirectoryUser:
         login=user.login_name,
         display_name=user.display_name,
         role=user.role.value,
-        groups=frozenset(f"group:{name.removeprefix('group:')}" for name in user.groups),
+        groups=group_names(user),
     )
 
 

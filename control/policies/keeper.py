@@ -9,7 +9,7 @@ import structlog
 
 from control.errors import InvalidRequestError, NotFoundError, StaleError
 from control.mapper.network import directory_of
-from control.policies.approval import approved_routes, may_tag
+from control.policies.applicants import approved_routes, may_tag
 from control.policies.in_force import (
     Checked,
     InForce,
@@ -21,7 +21,7 @@ from control.policies.in_force import (
 from control.store import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from control.registry.ledger import Ledger
@@ -167,10 +167,10 @@ class PolicyKeeper:
         """Return whether a user may put a tag on a node."""
         return may_tag(self._in_force.policy, user, tag)
 
-    def approved_routes(self, node: NodeRecord) -> tuple[Prefix, ...]:
-        """Return the routes of a node that the policy approves by itself."""
+    def approved_routes(self, node: NodeRecord, routes: Iterable[Prefix]) -> tuple[Prefix, ...]:
+        """Return those of a node's routes that the policy approves by itself."""
         user = None if node.user_id is None else self._ledger.tailnet.user(node.user_id)
-        return approved_routes(self._in_force.policy, node, user)
+        return approved_routes(self._in_force.policy, node, user, routes)
 
     def _require_match(self, if_match: str | None) -> None:
         if if_match is None or if_match == self._in_force.etag:

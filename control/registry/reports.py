@@ -10,13 +10,13 @@ from control.registry.names import label_of_hostname, unique_label
 from control.wire import Hostinfo, usable_endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from control.registry.ledger import Ledger
     from control.store.records import NodeRecord
     from control.wire import MapRequest, Prefix
 
-__all__ = ["Reports", "absorbed"]
+__all__ = ["Reports", "absorbed", "routes_after_report"]
 
 
 def absorbed(node: NodeRecord, request: MapRequest, version: int) -> NodeRecord:
@@ -44,11 +44,28 @@ def _merged(node: NodeRecord, reported: Hostinfo) -> Hostinfo:
     return Hostinfo({**reported.raw, "NetInfo": node.hostinfo.raw["NetInfo"]})
 
 
+def routes_after_report(
+    old: NodeRecord,
+    new: NodeRecord,
+    auto_approved: Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]],
+) -> tuple[Prefix, ...]:
+    """Return the approved routes of a node after it advertised what stands in `new`.
+
+    The policy is asked about routes that were not advertised before, and about no others: a later
+    policy approves and revokes nothing by itself (policy reference 5.5).
+    """
+    known = set(old.hostinfo.routable_ips)
+    fresh = [route for route in new.hostinfo.routable_ips if route not in known]
+    return tuple(dict.fromkeys((*new.approved_routes, *auto_approved(new, fresh))))
+
+
 class Reports:
     """Takes reports in and writes them when asked to."""
 
     def __init__(
-        self, ledger: Ledger, auto_approved: Callable[[NodeRecord], tuple[Prefix, ...]]
+        self,
+        ledger: Ledger,
+        auto_approved: Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]],
     ) -> None:
         self._ledger = ledger
         self._auto_approved = auto_approved
@@ -89,7 +106,7 @@ class Reports:
     def _with_name_and_routes(self, old: NodeRecord, new: NodeRecord) -> NodeRecord:
         if new.hostinfo is old.hostinfo:
             return new
-        approved = tuple(dict.fromkeys((*new.approved_routes, *self._auto_approved(new))))
+        approved = routes_after_report(old, new, self._auto_approved)
         name = new.given_name
         if new.hostinfo.hostname != old.hostinfo.hostname and not new.is_renamed:
             wanted = label_of_hostname(new.hostinfo.hostname)

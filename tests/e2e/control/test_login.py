@@ -86,7 +86,7 @@ async def test_renewal_keeps_number_and_addresses(control: Control) -> None:
         await node.join(client, key)
         await peer.join(other, key)
         watching = peer.stream(other)
-        await watching.next()
+        await watching.until(lambda n: n.peers)
         before = next(iter(watching.held.peers.values()))
         old = node.key
         node.key = NodePrivate.generate(lambda length: bytes(range(1, length + 1)))
@@ -234,3 +234,42 @@ async def test_requested_tags_need_an_owner(control: Control) -> None:
         with pytest.raises(Exception, match="tag:db"):
             await log_in_by_person(control, bad, client, user)
     assert len(control.server.ledger.tailnet) == 1
+
+
+APPROVING = """{
+  "tagOwners": {"tag:web": []},
+  "autoApprovers": {"routes": {"10.0.0.0/8": ["ann@example.com"]}},
+}"""
+
+
+def approved(control: Control) -> list[str]:
+    (record,) = control.server.ledger.tailnet.nodes
+    return [str(route) for route in record.approved_routes]
+
+
+async def test_policy_approves_routes_when_they_are_advertised(control: Control) -> None:
+    key = await control.add_auth_key(await control.add_user())
+    node = TestNode(hostinfo={"RoutableIPs": ["10.1.0.0/16"]})
+    async with node.connected(control) as client:
+        await node.join(client, key)
+        await control.server.keeper.set(APPROVING, "test")
+        stream = node.stream(client)
+        await stream.next()
+        assert approved(control) == []
+        for advertised in ([], ["10.1.0.0/16"]):
+            node.hostinfo["RoutableIPs"] = advertised
+            stream = node.stream(client)
+            await stream.next()
+    assert approved(control) == ["10.1.0.0/16"]
+
+
+async def test_node_of_another_owner_loses_what_the_policy_approved(control: Control) -> None:
+    await control.server.keeper.set(APPROVING, "test")
+    key = await control.add_auth_key(await control.add_user())
+    tagged = await control.add_auth_key(tags=("tag:web",))
+    node = TestNode(hostinfo={"RoutableIPs": ["10.1.0.0/16"]})
+    async with node.connected(control) as client:
+        await node.join(client, key)
+        assert approved(control) == ["10.1.0.0/16"]
+        await node.join(client, tagged)
+    assert approved(control) == []

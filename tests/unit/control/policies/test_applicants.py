@@ -1,4 +1,4 @@
-"""What owners may do: tags and routes."""
+"""What rows become when the policy is asked about tags and routes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from control.policies.approval import approved_routes, may_tag
+from control.policies.applicants import approved_routes, may_tag
 from control.policies.in_force import check_policy
 from control.store.records import Role
 from control.wire import Hostinfo
@@ -20,7 +20,7 @@ TEXT = """{
   "tagOwners": {
     "tag:web": ["ann@example.com"], "tag:ops": ["group:ops"], "tag:sub": ["tag:ops"],
     "tag:admins": [], "tag:member": ["autogroup:member"], "tag:tagged": ["tag:none"],
-    "tag:none": ["bo@example.com"],
+    "tag:none": ["bo@example.com"], "tag:provided": ["group:net@example.com"],
   },
   "autoApprovers": {
     "routes": {
@@ -29,7 +29,7 @@ TEXT = """{
     "exitNode": ["tag:web"],
   },
 }"""
-ANN = user_record(role=Role.MEMBER, groups=("oidc-group",))
+ANN = user_record(role=Role.MEMBER, groups=("net@example.com",))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def policy() -> Policy:
     [
         ("tag:web", True),
         ("tag:ops", True),
-        ("tag:sub", True),
+        ("tag:sub", False),
+        ("tag:provided", True),
         ("tag:member", True),
         ("tag:admins", False),
         ("tag:tagged", False),
@@ -56,13 +57,24 @@ def test_owners_may_tag(policy: Policy, tag: str, *, is_allowed: bool) -> None:
     assert may_tag(policy, ANN, tag) is is_allowed
 
 
-def test_tag_without_owners_is_for_admins(policy: Policy) -> None:
-    assert may_tag(policy, user_record(role=Role.ADMIN), "tag:admins")
+@pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN, Role.NETWORK_ADMIN])
+@pytest.mark.parametrize("tag", ["tag:admins", "tag:none"])
+def test_network_administrators_may_put_every_tag(policy: Policy, role: Role, tag: str) -> None:
+    assert may_tag(policy, user_record(role=role), tag)
+
+
+def test_other_administrators_need_to_be_owners(policy: Policy) -> None:
+    assert not may_tag(policy, user_record(role=Role.IT_ADMIN), "tag:none")
 
 
 def routes(policy: Policy, advertised: list[str], user: Any = ANN, **values: Any) -> list[str]:
     node = node_record(hostinfo=Hostinfo({"RoutableIPs": advertised}), **values)
-    return [str(route) for route in approved_routes(policy, node, user)]
+    approved = approved_routes(policy, node, user, node.hostinfo.routable_ips)
+    return [str(route) for route in approved]
+
+
+def test_owner_of_a_tagged_node_does_not_count(policy: Policy) -> None:
+    assert not routes(policy, ["10.1.0.0/16"], tags=("tag:none",))
 
 
 def test_routes_inside_an_entry_are_approved(policy: Policy) -> None:
