@@ -78,6 +78,8 @@ class Carriers:
             for address in node.addresses
             if address.version == source.version
         ]
+        if not answers:
+            return Reach(missing="source and destination share no IP version")
         every, some = all(answers), any(answers)
         return Reach(every, every, some)
 

@@ -53,7 +53,7 @@ def device(name: str, number: int, **fields: Any) -> dict[str, Any]:
         "addresses": [v4(number), v6(number)],
         "advertisedRoutes": routes,
         "enabledRoutes": routes,
-        "created": f"2026-02-01T10:{number:02}:00Z",
+        "created": f"2026-02-01T10:00:00.{number:03}Z",
     } | fields
 
 
