@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.netset.address import Address
 from engine.netset.constants import INTERNET_SET
+from engine.netset.ipset import IpSet
 from engine.rules import EngineError
 from policy.model.ports import PolicyValueError, parse_protocol
 from policy.model.selectors import Address as AddressSelector
@@ -13,6 +14,8 @@ from policy.model.selectors import Autogroup, Cidr, Selector, Wildcard, parse_se
 from policy.nearest import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.directory import DirectoryNode
     from engine.resolve.selectors import Resolver
 
@@ -52,11 +55,7 @@ def read_party(text: str, resolver: Resolver) -> tuple[Party, ...]:
     _check(selector, text, resolver)
     if isinstance(selector, AddressSelector):
         return (_at(Address.parse(str(selector.ip)), resolver),)
-    parties = [
-        Party(address, directory.nodes[index])
-        for index in resolver.nodes(selector)
-        for address in directory.nodes[index].addresses
-    ]
+    parties = list(_devices(selector, resolver))
     if not parties:
         parties = [
             _at(Address.parse(literal), resolver)
@@ -66,6 +65,16 @@ def read_party(text: str, resolver: Resolver) -> tuple[Party, ...]:
     if not parties:
         raise QuestionError(f"no device in the inventory is {text}")
     return tuple(parties)
+
+
+def _devices(selector: Selector, resolver: Resolver) -> Iterator[Party]:
+    """Yield the addresses of devices; what spells addresses out brings no other ones along."""
+    spelled = IpSet.of_strings(resolver.extent(selector).texts)
+    for index in resolver.nodes(selector):
+        node = resolver.directory.nodes[index]
+        for address in node.addresses:
+            if spelled.is_empty or address in spelled:
+                yield Party(address, node)
 
 
 def _internet_samples() -> tuple[Party, ...]:
