@@ -11,7 +11,6 @@ from node.datapath.pipeline import PythonDataPath
 from node.datapath.tun import Offloads, Tun
 from node.datapath.virtio import GSO_UDP_L4, HEADER_BYTES, NO_OFFLOAD, VirtioHeader
 from node.transport.endpoint import Endpoint
-from node.transport.udp import UdpTransport
 from node.wireguard.device import Device
 from node.wireguard.keys import SecretKey
 from tests.support.packets import split_slowly
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.datapath.gate import InstalledFilter
+    from node.transport.udp import UdpTransport
     from node.wireguard.path import Path
 
 _BUFFER = 4 << 20
@@ -55,7 +55,7 @@ class FakeTransport:
         self.gso = True
         self.sockets: list[socket.socket] = []
 
-    def send(self, path: Path, burst: memoryview | bytes, segment: int) -> int:
+    def send(self, path: Path, burst: memoryview | bytes, segment: int) -> int:  # noqa: ARG002  a contract
         data = bytes(burst)
         self.sent.append([data[at : at + segment] for at in range(0, len(data), segment)])
         return 0
@@ -166,5 +166,3 @@ def tcp_super(packet: bytes, mss: int) -> bytes:
 def udp_super(packet: bytes, size: int) -> bytes:
     """Return the virtio header for a UDP super-packet."""
     return VirtioHeader(1, GSO_UDP_L4, 0, size, 40 if packet[0] >> 4 == 6 else 20, 6).pack()
-
-

@@ -1,10 +1,12 @@
 """Moves bytes over TCP and says their digest; run in a host as a program.
 
-    transfer.py serve ADDRESS PORT          receives, prints size and SHA-256 of each connection
-    transfer.py send ADDRESS PORT BYTES SEED [MSS]
-    transfer.py idle ADDRESS PORT           connects, says "open", waits, says how it ended
-    transfer.py accept ADDRESS PORT         accepts, says "open", waits, says how it ended
+- `transfer.py serve ADDRESS PORT` receives and answers size and SHA-256 of each connection
+- `transfer.py send ADDRESS PORT BYTES SEED [MSS]`
+- `transfer.py idle ADDRESS PORT` connects, says "open", waits, says how it ended
+- `transfer.py accept ADDRESS PORT` accepts, says "open", waits, says how it ended
 """
+
+# ruff: noqa: T201  a program that speaks on its standard output
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def serve(address: str, port: int) -> None:
 
 
 def send(address: str, port: int, size: int, seed: int, mss: int = 0) -> None:
-    block = random.Random(seed).randbytes(_CHUNK + seed % 7)
+    block = random.Random(seed).randbytes(_CHUNK + seed % 7)  # noqa: S311  test data, no secret
     digest, left = hashlib.sha256(), size
     with socket.socket(_family(address), socket.SOCK_STREAM) as connection:
         if mss:
@@ -77,6 +79,15 @@ def accept(address: str, port: int) -> None:
 
 if __name__ == "__main__":
     what, where, at, *rest = sys.argv[1:]
-    {"serve": serve, "send": send, "idle": idle, "accept": accept}[what](
-        where, int(at), *map(int, rest)
-    )
+    numbers = [int(number) for number in rest]
+    match what:
+        case "serve":
+            serve(where, int(at))
+        case "send":
+            send(where, int(at), *numbers)
+        case "idle":
+            idle(where, int(at))
+        case "accept":
+            accept(where, int(at))
+        case _:
+            sys.exit(f"transfer.py: no such command: {what}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 from engine.netset import IpSet
 from engine.rules import FilterRule, NetPortRange, PortRange
-from node.datapath.flows import FlowTable
 from node.datapath.gate import Gate, InstalledFilter
 from node.wireguard.allowed_ips import AllowedIPs
 from node.wireguard.peer import Peer
+
+if TYPE_CHECKING:
+    from node.datapath.flows import FlowTable
 
 LOCAL = "10.0.0.2"
 REMOTE = "10.0.0.1"
@@ -42,9 +45,7 @@ class GateBed:
         """Whether a packet from peer one, or another, is let in."""
         view = memoryview(bytearray(packet))
         size = len(packet)
-        return (
-            self.gate.admit_inbound(view, 1, size, peer or self.one, self.now) is not None
-        )
+        return self.gate.admit_inbound(view, 1, size, peer or self.one, self.now) is not None
 
     def leaves(self, packet: bytes) -> bool:
         """Whether a packet of this host is let out."""
