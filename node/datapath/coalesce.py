@@ -129,7 +129,7 @@ def _alike(rows: Rows, first: int, shape: Shape) -> int:
         return 1
     head = rows[first:, : shape.header_bytes].view(np.uint32)
     differs = head ^ head[0]
-    differs &= _varying_mask(shape).view(np.uint32)
+    differs &= varying_mask(shape).view(np.uint32)
     if not differs.any():
         return len(head)
     return int(differs.any(axis=1).argmax())
@@ -138,7 +138,7 @@ def _alike(rows: Rows, first: int, shape: Shape) -> int:
 _MASKS: dict[tuple[bool, bool, int], Rows] = {}
 
 
-def _varying_mask(shape: Shape) -> Rows:
+def varying_mask(shape: Shape) -> Rows:
     """Return 255 for header bytes that must be equal, 0 for those that may differ."""
     key = (shape.is_ipv6, shape.is_tcp, shape.header_bytes)
     mask = _MASKS.get(key)
@@ -247,7 +247,7 @@ def joins(first: memoryview, shape: Shape, count: int, packet: memoryview) -> Sh
         return None
     mine = np.frombuffer(first, np.uint8, shape.header_bytes)
     theirs = np.frombuffer(packet, np.uint8, shape.header_bytes)
-    differs = (mine ^ theirs) & _varying_mask(shape)
+    differs = (mine ^ theirs) & varying_mask(shape)
     at = shape.ip_bytes
     differs[4 if shape.is_ipv6 else 2 :][:2] = 0
     if not shape.is_tcp:

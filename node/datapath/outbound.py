@@ -249,35 +249,36 @@ class Outbound:
         stride = padded_length(source.segment_bytes, self._device.mtu) + _OVERHEAD
         step = max(1, min(MAX_SEGMENTS, MAX_BURST_BYTES // stride))
         for first in range(0, source.segments, step):
-            self._send_part(source, flow, first, min(step, source.segments - first), now)
+            count = min(step, source.segments - first)
+            self._send_part(source, flow, stride, first, count, now)
 
     def _send_part(
-        self, source: SuperPacket, flow: Flow, first: int, count: int, now: float
+        self, source: SuperPacket, flow: Flow, stride: int, first: int, count: int, now: float
     ) -> None:
         """Split, seal and send some segments of a super-packet."""
-        mtu = self._device.mtu
-        stride = padded_length(source.segment_bytes, mtu) + _OVERHEAD
-        session = flow.peer.sending_session(now)
+        peer = flow.peer
+        session = peer.sending_session(now)
         lead = _NO_LEAD
         if session is not None:
             lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
         layout = self._splitter.fill(source, stride, first, count, lead)
         has_last = first + count == source.segments
         last_size = source.last_bytes if has_last else source.segment_bytes
-        rows = layout.rows[:count]
         if self._gate.capture is not None:
-            self._capture(rows, source.segment_bytes, last_size)
-        if session is None or flow.peer.path is None:
-            for number, row in enumerate(rows):
+            self._capture(layout.rows[:count], source.segment_bytes, last_size)
+        if session is None or peer.path is None:
+            for number, row in enumerate(layout.rows[:count]):
                 row_size = last_size if number == count - 1 else source.segment_bytes
-                self._device.send(flow.peer, row[LEAD : LEAD + row_size].tobytes(), now)
+                self._device.send(peer, row[LEAD : LEAD + row_size].tobytes(), now)
             return
-        end = (count - 1) * stride + padded_length(last_size, mtu) + _OVERHEAD
+        end = count * stride
+        if last_size != source.segment_bytes:
+            end += padded_length(last_size, self._device.mtu) + _OVERHEAD - stride
         counters = _take_counters(session, count)
         layout.counters[:count] = counters
         self._split_rows.seal(session.send_cipher, counters, 0, stride, count, end)
         self._gate.counters.segments_out += count
-        self._transmit(flow.peer, self._split_view[:end], stride, now)
+        self._transmit(peer, self._split_view[:end], stride, now)
 
     def _capture(self, rows: NDArray[np.uint8], size: int, last_size: int) -> None:
         capture = self._gate.capture

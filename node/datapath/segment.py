@@ -10,12 +10,13 @@ nothing modulo 65535; an IPv6 header adds a constant. What remains is the pseudo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from node.datapath.checksum import (
+    COUNTING,
+    FALLING,
     MODULUS,
     ones_sum,
     pseudo_sum,
@@ -54,10 +55,11 @@ _CWR = 0x80
 _FIN_PSH_CWR = _FIN_PSH | _CWR
 _RAMP = np.arange(256, dtype=np.int64)
 _MOST_LAYOUTS = 32
+_KINDS = {(GSO_TCPV4, 4), (GSO_TCPV6, 6), (GSO_UDP_L4, 4), (GSO_UDP_L4, 6)}
+_MOST_NUMBERED = 65536 - MOST_ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class SuperPacket:
+class SuperPacket(NamedTuple):
     """A super-packet that was checked and can be split."""
 
     packet: memoryview
@@ -68,16 +70,10 @@ class SuperPacket:
     """IP and transport headers together."""
     gso_size: int
     segments: int
-
-    @property
-    def segment_bytes(self) -> int:
-        """Length of every segment but the last."""
-        return self.header_bytes + self.gso_size
-
-    @property
-    def last_bytes(self) -> int:
-        """Length of the last segment."""
-        return len(self.packet) - (self.segments - 1) * self.gso_size
+    segment_bytes: int
+    """Length of every segment but the last."""
+    last_bytes: int
+    """Length of the last segment."""
 
 
 def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
@@ -86,8 +82,7 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
         return None
     version = packet[0] >> 4
     is_tcp = header.gso_type != GSO_UDP_L4
-    kinds = {4: (GSO_TCPV4, GSO_UDP_L4), 6: (GSO_TCPV6, GSO_UDP_L4)}
-    if header.gso_type not in kinds.get(version, ()) or not header.gso_size:
+    if (header.gso_type, version) not in _KINDS or not header.gso_size:
         return None
     at = header.csum_start
     least = (packet[0] & 15) * 4 if version == 4 else _IPV6_HEADER
@@ -103,14 +98,18 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
     payload = len(packet) - header_bytes
     if payload <= 0:
         return None
+    size = header.gso_size
+    segments = -(-payload // size)
     return SuperPacket(
         packet=packet,
         is_ipv6=version == 6,
         is_tcp=is_tcp,
         transport_at=at,
         header_bytes=header_bytes,
-        gso_size=header.gso_size,
-        segments=-(-payload // header.gso_size),
+        gso_size=size,
+        segments=segments,
+        segment_bytes=header_bytes + size,
+        last_bytes=len(packet) - (segments - 1) * size,
     )
 
 
@@ -129,10 +128,14 @@ class _Layout:
         self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
         self.header_checksums = rows[:, LEAD + 10 : LEAD + 12].view(">u2")[:, 0]
         self.sequences = rows[:, at + 4 : at + 8].view(">u4")[:, 0]
+        self.flags = rows[:, at + 13] if source.is_tcp else rows[:, at]
         self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
         self.words = rows[:, LEAD : LEAD + width].view("<u4")
         self.steps = (_RAMP[:MOST_ROWS] * source.gso_size).astype(np.uint32)
         self.behind = LEAD + source.segment_bytes
+        self.payloads = rows[:, LEAD + source.header_bytes : self.behind]
+        self.padding = rows[:, self.behind :]
+        self.sums = np.zeros(self.most, np.int64)
         self.has_padding = stride - TAG > self.behind or source.segment_bytes % 4 != 0
 
 
@@ -159,25 +162,31 @@ class Splitter:
         layout = self._layout(source, stride)
         head, size = source.header_bytes, source.gso_size
         has_last = first + count == source.segments
-        full = count - 1 if has_last else count
+        is_short = has_last and source.last_bytes != source.segment_bytes
+        full = count - 1 if is_short else count
         template = _template(source, first)
         layout.head[:count] = np.frombuffer(lead + template, np.uint8)
-        rows = layout.rows[:count]
         if full:
             payload = np.frombuffer(source.packet, np.uint8, full * size, head + first * size)
-            rows[:full, LEAD + head : layout.behind] = payload.reshape(full, size)
+            layout.payloads[:full] = payload.reshape(full, size)
         if layout.has_padding:
-            rows[:, layout.behind :] = 0
+            layout.padding[:count] = 0
         if source.is_tcp:
             sequence = int.from_bytes(
                 source.packet[source.transport_at + 4 : source.transport_at + 8], "big"
             )
             start = np.uint32(sequence + first * size & 0xFFFFFFFF)
-            layout.sequences[:count] = layout.steps[:count] + start
+            np.add(layout.steps[:count], start, out=layout.sequences[:count])
+            if first == 0 and source.packet[source.transport_at + 13] & _CWR:
+                layout.flags[1:count] &= ~_CWR & 0xFF
         if not source.is_ipv6:
             _number_rows(source, layout, template, first, count)
-        if has_last:
-            _finish_last(source, layout, count - 1)
+        if is_short:
+            _shorten_last(source, layout, count - 1)
+        if has_last and source.is_tcp:
+            flags = source.packet[source.transport_at + 13]
+            is_only = source.segments == 1
+            layout.flags[count - 1] = flags if is_only else flags & ~_CWR & 0xFF
         _write_checksums(source, layout, count, has_last=has_last)
         return layout
 
@@ -219,26 +228,28 @@ def _number_rows(
     source: SuperPacket, layout: _Layout, template: bytes, first: int, count: int
 ) -> None:
     """Write IPv4 identifications and header checksums, as if every row were a full one."""
-    start = int.from_bytes(source.packet[4:6], "big")
-    identities = (_RAMP[:count] + (start + first)) & 0xFFFF
-    fixed = ones_sum(template[: source.transport_at]) - start
-    layout.identities[:count] = identities
-    layout.header_checksums[:count] = (-fixed - identities) % MODULUS
-    if first == 0 and source.is_tcp and source.packet[source.transport_at + 13] & _CWR:
-        layout.rows[1:count, LEAD + source.transport_at + 13] &= ~_CWR & 0xFF
+    original = int.from_bytes(source.packet[4:6], "big")
+    fixed = ones_sum(template[: source.transport_at]) - original
+    start = original + first & 0xFFFF
+    if start <= _MOST_NUMBERED:
+        at = MODULUS - 1 - (-fixed - start) % MODULUS
+        layout.identities[:count] = COUNTING[start : start + count]
+        layout.header_checksums[:count] = FALLING[at : at + count]
+    else:
+        # Around the wrap: 65535 and 0 add the same.
+        identities = _RAMP[:count] + start & 0xFFFF
+        layout.identities[:count] = identities
+        layout.header_checksums[:count] = (-fixed - identities) % MODULUS
 
 
-def _finish_last(source: SuperPacket, layout: _Layout, row: int) -> None:
-    """Give the last row its own length, flags and payload."""
+def _shorten_last(source: SuperPacket, layout: _Layout, row: int) -> None:
+    """Give the last row its own length and payload."""
     at, length = source.transport_at, source.last_bytes
     last = memoryview(layout.rows[row])[LEAD:]
     payload = source.packet[len(source.packet) - (length - source.header_bytes) :]
     last[source.header_bytes : length] = payload
     last[length:] = bytes(len(last) - length)
-    if source.is_tcp:
-        flags = source.packet[at + 13]
-        last[at + 13] = flags if row == 0 and source.segments == 1 else flags & ~_CWR & 0xFF
-    else:
+    if not source.is_tcp:
         last[at + 4 : at + 6] = (length - at).to_bytes(2, "big")
     if source.is_ipv6:
         last[4:6] = (length - _IPV6_HEADER).to_bytes(2, "big")
@@ -248,11 +259,11 @@ def _finish_last(source: SuperPacket, layout: _Layout, row: int) -> None:
 
 
 def _write_checksums(source: SuperPacket, layout: _Layout, count: int, *, has_last: bool) -> None:
-    sums = np.add.reduce(layout.words[:count], axis=1, dtype=np.int64)
-    correction = _correction(source, source.segment_bytes)
-    if has_last:
-        sums[-1] += _correction(source, source.last_bytes) - correction
-    np.subtract(-correction, sums, out=sums)
+    sums = np.add.reduce(layout.words[:count], axis=1, dtype=np.int64, out=layout.sums[:count])
+    if has_last and not source.is_ipv6 and source.last_bytes != source.segment_bytes:
+        # The IPv6 pseudo-header and header hold the length once each: it cancels out.
+        sums[-1] += (source.last_bytes - source.segment_bytes) * 256
+    np.subtract(-_correction(source, source.segment_bytes), sums, out=sums)
     np.remainder(sums, MODULUS, out=sums)
     if not source.is_tcp:
         sums[sums == 0] = MODULUS

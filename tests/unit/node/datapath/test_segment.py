@@ -90,10 +90,21 @@ def test_row_without_padding_is_right_too() -> None:
     assert [rows[n, LEAD : LEAD + len(one)].tobytes() for n, one in enumerate(want)] == want
 
 
-def test_cwr_stays_on_the_first_segment_alone() -> None:
-    virtio, packet = super_tcp(3000, 1000, flags=0x98)
-    flags = [segment[33] for segment in split(virtio, packet, chunk=2)]
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
+def test_cwr_stays_on_the_first_segment_alone(ipv6: bool) -> None:
+    virtio, packet = super_tcp(3000, 1000, flags=0x98, ipv6=ipv6)
+    at = 53 if ipv6 else 33
+    flags = [segment[at] for segment in split(virtio, packet, chunk=2)]
     assert flags == [0x90, 0x10, 0x18]
+
+
+@pytest.mark.parametrize("ident", [0, 0xFFBF, 0xFFC0, 0xFFC1, 0xFFD9, 0xFFFF])
+def test_identifications_and_checksums_are_right_around_the_wrap(ident: int) -> None:
+    packet = Tcp(
+        src="10.0.0.1", dst="10.0.0.2", payload=bytes(64 * 60), flags=0x10, seq=9, ident=ident
+    ).pack()
+    virtio = VirtioHeader(1, 1, 1, 60, 20, 16).pack()
+    assert split(virtio, packet) == split_slowly(virtio, packet)
 
 
 @pytest.mark.parametrize(
