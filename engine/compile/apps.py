@@ -131,21 +131,20 @@ class AppCompiler:
         """Return the node's addresses as far as the grant's sources hold them."""
         if not self._resolver.passes(node.index, rule.postures):
             return ()
-        held: dict[str, None] = {}
+        spelled: list[AddressRange] = []
         for selector in rule.src:
             if isinstance(selector, Wildcard) or _is_anyone(selector):
                 return _hosts(node)
             extent = self._resolver.extent(selector)
             if node.index in extent.nodes:
                 return _hosts(node)
-            for text in extent.texts:
-                wanted = AddressRange.parse(text)
-                held.update(
-                    (_host(str(address), address.version), None)
-                    for address in node.addresses
-                    if wanted.contains(*address)
-                )
-        return tuple(held)
+            spelled.extend(AddressRange.parse(text) for text in extent.texts)
+        # In the device's own order, IPv4 first, whatever that of the sources.
+        return tuple(
+            _host(str(address), address.version)
+            for address in node.addresses
+            if any(wanted.contains(*address) for wanted in spelled)
+        )
 
     def _sources_of_destinations(self, number: int, rule: AppRule) -> Strings:
         sources = self._companion_sources.get(number)

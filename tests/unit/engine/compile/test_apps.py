@@ -128,6 +128,11 @@ def test_the_companion_of_a_wildcard_source_goes_to_everybody() -> None:
     assert companion["CapGrant"][0]["Dsts"] == hosts(10)
 
 
+def test_a_companion_names_ipv4_first_whatever_the_order_of_the_sources() -> None:
+    compiled = network(SLATE, SHOP, grants=[grant([v6(10), v4(10)], ["tag:shop"], {RELAY: []})])
+    assert filter_of(compiled, "slate")[0]["CapGrant"][0]["Dsts"] == hosts(10)
+
+
 def test_self_has_its_companions_among_the_same_devices() -> None:
     compiled = network(grants=[grant(["autogroup:member"], ["autogroup:self"], {DRIVE: []})])
     found = [
