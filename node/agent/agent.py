@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
-from control.keys import DiscoPrivate
 from engine.rules import MalformedRuleError
 from node.agent.bridge import Bridge
 from node.agent.connectivity import Connectivity
@@ -92,7 +91,6 @@ class Agent:
         else:
             self._identity = Identity.generate(os.urandom)
         self.preferences = Preferences.from_json(stored.get("preferences", {}))
-        self._disco = DiscoPrivate.generate(os.urandom)
         self._loop = asyncio.get_running_loop()
         self._session: ControlSession | None = None
         self._session_task: asyncio.Task[None] | None = None
@@ -386,7 +384,7 @@ class Agent:
             interface=self._options.interface,
             port=self._options.port,
             node=node,
-            disco=self._disco,
+            disco=self._identity.disco,
             out=Bridge(self._loop, self),
         )
         await tunnel.start()
@@ -398,7 +396,7 @@ class Agent:
             send_stun=lambda data, to: _run(tunnel, lambda: tunnel.path.send_stun(data, to)),
             on_received=lambda got: _take_relayed(tunnel, got),
             on_news=self._report,
-            on_link_change=lambda: _run(tunnel, lambda: _start_over(tunnel)),
+            on_link_change=self._start_over,
             on_trouble=self._note_relay,
         )
         self._connectivity_task = asyncio.create_task(self.connectivity.run(), name="connectivity")
@@ -423,6 +421,16 @@ class Agent:
             endpoints = connectivity.endpoints if connectivity is not None else ()
             self._session.report(self._hostinfo(), endpoints)
 
+    def _start_over(self) -> None:
+        """Prove every path and connection anew: our own addresses changed."""
+        tunnel = self.tunnel
+        if tunnel is not None:
+            _run(tunnel, lambda: _forget_paths(tunnel))
+        if self.connectivity is not None:
+            self.connectivity.relays.reconnect()
+        if self._session is not None:
+            self._session.reconnect()
+
     def _note_relay(self, region: int, trouble: str) -> None:
         if trouble:
             self._troubles[f"relay {region}"] = trouble
@@ -444,7 +452,7 @@ class Agent:
         self._session = ControlSession(
             url=ControlUrl.parse(self.preferences.login_server),
             identity=self._identity,
-            disco=self._disco.public,
+            disco=self._identity.disco.public,
             owner=self,
             hostinfo=self._hostinfo(),
             auth_key=auth_key,
@@ -464,7 +472,7 @@ class Agent:
         session = self._session or ControlSession(
             url=ControlUrl.parse(self.preferences.login_server),
             identity=self._identity,
-            disco=self._disco.public,
+            disco=self._identity.disco.public,
             owner=self,
             hostinfo=self._hostinfo(),
         )
@@ -552,7 +560,7 @@ def _set_own(tunnel: Tunnel, endpoints: list[Any]) -> None:
     tunnel.path.settle()
 
 
-def _start_over(tunnel: Tunnel) -> None:
+def _forget_paths(tunnel: Tunnel) -> None:
     tunnel.path.book.reset(time.monotonic())
     tunnel.path.settle()
 

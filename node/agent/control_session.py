@@ -108,6 +108,11 @@ class ControlSession:
             self.hostinfo, self.endpoints = hostinfo, endpoints
             self._changed.set()
 
+    def reconnect(self) -> None:
+        """Connect again: our network changed, and TCP would notice minutes later."""
+        if self._client is not None:
+            self._client.close()
+
     async def log_out(self) -> None:
         """End the node key's life. Raises ControlLostError or ControlRefusedError."""
         if self._client is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MEMBERS", "Member", "Network", "PolicyRefusedError", "postern", "wait_until"]
 
 DOMAIN: Final = "demo.internal"
-_READY_S: Final = 60.0
+_READY_S: Final = 30.0
 _POLL_S: Final = 0.05
 _CONTROL_PORT: Final = 8080
 _RELAY_PORT: Final = 3340

@@ -15,7 +15,7 @@ import time
 __all__ = ["main"]
 
 _CONNECT_S = 3.0
-_BEAT_S = 0.05
+_BEAT_S = 0.005
 _SILENCE_S = 1.0
 
 

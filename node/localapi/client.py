@@ -80,6 +80,7 @@ def ask_json(name: str, method: str, path: str, body: str | None = None) -> Any:
 
 def _reason(answer: bytes, status: int) -> str:
     try:
-        return str(json.loads(answer)["error"])
+        value = json.loads(answer)
+        return str(value["error"] if "error" in value else value["detail"])
     except (ValueError, KeyError, TypeError):
         return f"the daemon answered with HTTP status {status}"

@@ -28,6 +28,9 @@ __all__ = ["Received", "RelayLinks"]
 
 LOG = logging.getLogger("postern.relays")
 _MOST_WAITING: Final = 64
+_MOST_HOMELESS: Final = 4
+"""A peer that has just joined is in the netmap before its home is: its first handshake must not
+be lost, because the next one comes five seconds later."""
 _MS: Final = 1000.0
 
 Received = tuple[bytes, int, bytes]
@@ -56,6 +59,9 @@ class RelayLinks:
         self._waiting: defaultdict[int, deque[tuple[bytes, bytes]]] = defaultdict(
             lambda: deque(maxlen=_MOST_WAITING)
         )
+        self._homeless: defaultdict[bytes, deque[bytes]] = defaultdict(
+            lambda: deque(maxlen=_MOST_HOMELESS)
+        )
         self._received: list[Received] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -79,6 +85,10 @@ class RelayLinks:
     def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
         """Take the netmap's relays and the peers' home regions."""
         self._derp_map, self._homes = derp_map, homes
+        for node_key in [key for key in self._homeless if homes.get(key, 0) or key not in homes]:
+            waited = self._homeless.pop(node_key)
+            if node_key in homes:
+                self.send((node_key, 0, datagram) for datagram in waited)
 
     def set_home(self, region: int) -> None:
         """Move home and keep a connection there."""
@@ -92,7 +102,7 @@ class RelayLinks:
             home = region or self._homes.get(node_key, 0)
             chosen = self._choice.region_for(node_key, home, now)
             if not chosen:
-                self.dropped += 1
+                self._park(node_key, datagram)
                 continue
             client = self._clients.get(chosen)
             if client is None:
@@ -100,6 +110,17 @@ class RelayLinks:
             else:
                 self._send_one(client, node_key, datagram)
         self._carry_out()
+
+    def reconnect(self) -> None:
+        """Dial everything again: our network changed, and TCP would notice minutes later."""
+        for client in list(self._clients.values()):
+            client.close()
+
+    def _park(self, node_key: bytes, datagram: bytes) -> None:
+        if node_key in self._homes:
+            self._homeless[node_key].append(datagram)
+        else:
+            self.dropped += 1
 
     async def close(self) -> None:
         """Close every connection."""
