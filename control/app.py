@@ -22,9 +22,11 @@ from control.http.api_v2 import ApiV2
 from control.http.machine import MachineApi
 from control.http.metrics import Metrics
 from control.http.ratelimit import RateLimit
+from control.http.sign_in import CALLBACK_PATH, SignInPages
 from control.http.site import Site
 from control.http.ts2021 import Ts2021
 from control.identity.logins import Logins
+from control.identity.oidc_provider import OidcProvider
 from control.identity.registrar import Registrar, RegistrarSettings
 from control.keys import MachinePrivate
 from control.mapper.atlas import Atlas
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from control.config import ControlConfig
+    from control.identity.oidc_settings import Oidc
 
 __all__ = ["ControlServer", "load_control_key", "running_server"]
 
@@ -79,6 +82,7 @@ class ControlServer:
     upkeep: Upkeep
     neighbours: Neighbours
     control_key: MachinePrivate
+    sign_in: SignInPages | None = None
     port: int = 0
     """Port of the public listener."""
 
@@ -183,6 +187,32 @@ async def _compose(
         upkeep=upkeep,
         neighbours=neighbours,
         control_key=control_key,
+        sign_in=None
+        if config.oidc is None
+        else _sign_in(config, config.oidc, ledger, registrar, logins),
+    )
+
+
+def _sign_in(
+    config: ControlConfig, oidc: Oidc, ledger: Ledger, registrar: Registrar, logins: Logins
+) -> SignInPages:
+    clock = asyncio.get_running_loop().time
+    base_url = config.server_url.rstrip("/")
+    return SignInPages(
+        settings=oidc,
+        provider=OidcProvider(oidc, f"{base_url}{CALLBACK_PATH}", ledger.now),
+        ledger=ledger,
+        registrar=registrar,
+        logins=logins,
+        entropy=os.urandom,
+        clock=clock,
+        limit=RateLimit(
+            burst=config.register_limit.burst,
+            per_second=config.register_limit.per_second,
+            clock=clock,
+        ),
+        remote_of=_remote_finder(config),
+        is_secure=base_url.startswith("https:"),
     )
 
 
@@ -222,7 +252,10 @@ async def _listen(server: ControlServer) -> web.AppRunner:
         ts2021=server.ts2021,
         logins=server.logins,
         control=server.control_key.public,
+        sign_in=server.sign_in,
     ).add_routes(app)
+    if server.sign_in is not None:
+        server.sign_in.add_routes(app)
     ApiV1(server).add_routes(app, is_local=False)
     ApiV2(server).add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)

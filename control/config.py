@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from control.errors import InvalidRequestError
+from control.identity.oidc_settings import Oidc  # noqa: TC001  pydantic needs it at run time
 from control.registry.addresses import Allocation, check_pools
 
 __all__ = ["ControlConfig", "load_config", "parse_duration"]
@@ -235,6 +236,8 @@ class ControlConfig(BaseSettings):
     policy: PolicyConfig = PolicyConfig()
     register_limit: RegisterLimit = RegisterLimit()
     tls: Tls = Tls()
+    oidc: Oidc | None = None
+    """Login through an identity provider; without it an administrator lets nodes in."""
     log: Log = Log()
 
     @classmethod

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from aiohttp import web
 
+from control.http.pages import LOGIN_IS_OVER, page
 from control.keys import KeyTextError, NodePublic
 from control.wire import ServerKeys
 
 if TYPE_CHECKING:
+    from control.http.sign_in import SignInPages
     from control.http.ts2021 import Ts2021
     from control.identity.logins import Logins
     from control.keys import MachinePublic
@@ -28,8 +30,15 @@ class Site:
     """The public listener, apart from the REST API."""
 
     def __init__(
-        self, *, ledger: Ledger, ts2021: Ts2021, logins: Logins, control: MachinePublic
+        self,
+        *,
+        ledger: Ledger,
+        ts2021: Ts2021,
+        logins: Logins,
+        control: MachinePublic,
+        sign_in: SignInPages | None,
     ) -> None:
+        self._sign_in = sign_in
         self._ledger = ledger
         self._logins = logins
         self._ts2021 = ts2021
@@ -69,11 +78,13 @@ class Site:
         return web.Response(text="User-agent: *\nDisallow: /\n")
 
     async def _register(self, request: web.Request) -> web.Response:
-        """Show how an administrator lets a waiting node in."""
+        """Show how a waiting node is let in: by the identity provider, or by an administrator."""
         login = self._logins.find(request.match_info["id"])
         if login is None or login.decided.done():
-            text = "This login is over or was never there. Start again on the device."
-            return web.Response(status=404, text=_page(text), **_PAGE)
+            text = LOGIN_IS_OVER
+            return page(text, status=404)
+        if self._sign_in is not None:
+            return await self._sign_in.begin(request, login)
         command = f"postern control auth register --auth-id {login.id} --user USER"
         hostname = login.request.hostinfo.hostname if login.request.hostinfo else ""
         text = (
@@ -81,7 +92,7 @@ class Site:
             f"<code>{escape(login.machine.short())}</code> waits to be let in.</p>"
             f"<p>An administrator of the server runs:</p><pre>{escape(command)}</pre>"
         )
-        return web.Response(text=_page(text), **_PAGE)
+        return page(text)
 
     async def _verify(self, request: web.Request) -> web.Response:
         """Tell a relay whether a node may use it; anything in doubt may not."""
@@ -105,22 +116,6 @@ class Site:
                 status=204, headers={"X-Tailscale-Response": f"response {challenge}"}
             )
         return web.Response(status=204)
-
-
-_PAGE: Final[dict[str, Any]] = {
-    "content_type": "text/html",
-    "headers": {
-        "X-Frame-Options": "DENY",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    },
-}
-
-
-def _page(body: str) -> str:
-    return f"<!doctype html><meta charset=utf-8><title>Register a device</title>{body}"
 
 
 _NO_PUNCTUATION = str.maketrans("", "", ".:_-")
