@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from node.wireguard.device import SessionSink
+from node.wireguard.session import SessionSink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ Drive it with `receive`, `send`, `on_deadline`; carry out what `transmit` and `n
 and call again at `deadline`. It never sends by itself, reads no clock and draws no random bytes
 but by the callables it was given.
 
-Handshake messages wait in a bounded queue and a few are worked off per call, so that a flood of
-them cannot hold up data. A queue of an eighth of its size is the protocol's "under load".
+`admission` says which handshake messages are worth work, `handshakes` does it; here is what follows
+from them: sessions, timers, what is sent.
 
 The data path takes transport messages over: it looks sessions up in `sessions`, seals and opens by
 itself and reports bursts with `note_sent` and `note_received`.
@@ -13,23 +13,17 @@ itself and reports bursts with `note_sent` and `note_received`.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from node.wireguard.admission import Admission
 from node.wireguard.allowed_ips import AllowedIPs
 from node.wireguard.constants import (
-    HANDSHAKE_QUEUE,
-    INITIATION_INTERVAL_S,
     MAX_HANDSHAKE_ATTEMPTS,
     REKEY_JITTER_S,
     REKEY_TIMEOUT_S,
-    UNDER_LOAD_QUEUE,
-    UNDER_LOAD_STICKY_S,
     ZERO_KEYS_S,
 )
-from node.wireguard.cookie import CookieChecker, SourceLimiter
 from node.wireguard.events import (
     Datagram,
     Drop,
@@ -39,7 +33,7 @@ from node.wireguard.events import (
     PacketReceived,
     PeerRoamed,
 )
-from node.wireguard.handshake import InitiatorHandshake, ResponderHandshake
+from node.wireguard.handshakes import Handshakes
 from node.wireguard.inner import source_of, trimmed_length
 from node.wireguard.messages import (
     CookieReply,
@@ -52,7 +46,7 @@ from node.wireguard.messages import (
 from node.wireguard.peer import Peer
 from node.wireguard.primitives import CryptographyRefusedError
 from node.wireguard.session import Session
-from node.wireguard.tai64n import Stamper
+from node.wireguard.wakes import Wakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,18 +54,9 @@ if TYPE_CHECKING:
     from node.wireguard.handshake import TransportKeys
     from node.wireguard.keys import SecretKey
     from node.wireguard.path import Path
+    from node.wireguard.session import SessionSink
 
 HANDSHAKES_PER_CALL = 4
-
-
-class SessionSink(Protocol):
-    """A data path that seals and opens by itself wants to know the sessions."""
-
-    def install_session(self, session: Session) -> None:
-        """Accept messages to `session.local_index` from now on."""
-
-    def forget_session(self, session: Session) -> None:
-        """Stop using a session and drop its keys."""
 
 
 class Device:
@@ -101,17 +86,13 @@ class Device:
         self._entropy = entropy
         self._unix_ns = unix_ns
         self._roams = roams
-        self._checker = CookieChecker(self.public_key, entropy)
-        self._limiter = SourceLimiter()
-        self._stamper = Stamper()
-        self._handshakes: dict[int, Peer] = {}
-        self._queue: deque[tuple[MessageType, bytes, Path]] = deque()
-        self._under_load_until = float("-inf")
+        self._admission = Admission(self.public_key, entropy, self.drops)
+        self._handshakes = Handshakes(
+            private, self.public_key, self.sessions, self.drops, entropy=entropy, unix_ns=unix_ns
+        )
         self._outbox: list[Datagram] = []
         self._events: deque[Event] = deque()
-        self._wakes: list[tuple[float, int, Peer]] = []
-        self._woken_at: dict[Peer, float] = {}
-        self._sequence = itertools.count()
+        self._wakes = Wakes()
 
     # Configuration.
 
@@ -128,9 +109,9 @@ class Device:
         if peer is None:
             return
         self._forget(peer.drop_sessions())
-        self._drop_handshake(peer)
+        self._handshakes.drop(peer)
         self.allowed_ips.remove_owner(peer)
-        self._woken_at.pop(peer, None)
+        self._wakes.forget(peer)
 
     def set_persistent_keepalive(self, peer: Peer, seconds: int, now: float) -> None:
         """Send a keepalive at least every `seconds`; 0 turns it off."""
@@ -156,7 +137,7 @@ class Device:
             case MessageType.COOKIE_REPLY:
                 self._receive_cookie(CookieReply.unpack(bytes(datagram)), now)
             case kind:
-                self._enqueue(kind, bytes(datagram), path, now)
+                self._admission.enqueue(kind, bytes(datagram), path, now)
 
     def send(self, peer: Peer, packet: bytes, now: float) -> None:
         """Send one inner packet, or stage it while a handshake runs."""
@@ -167,21 +148,17 @@ class Device:
 
     def deadline(self) -> float | None:
         """Return when to call `on_deadline`: at once while handshakes wait."""
-        if self._queue:
+        if self._admission:
             return float("-inf")
-        return self._wakes[0][0] if self._wakes else None
+        return self._wakes.first()
 
     def on_deadline(self, now: float) -> None:
         """Work off some waiting handshakes and every timer that is due."""
-        for _ in range(min(HANDSHAKES_PER_CALL, len(self._queue))):
-            kind, message, path = self._queue.popleft()
-            self._receive_handshake(kind, message, path, now)
-        while self._wakes and self._wakes[0][0] <= now:
-            at, _, peer = heapq.heappop(self._wakes)
-            if self._woken_at.get(peer) == at:
-                del self._woken_at[peer]
-                self._run_timers(peer, now)
-                self._schedule(peer)
+        for _ in range(min(HANDSHAKES_PER_CALL, len(self._admission))):
+            self._receive_handshake(now)
+        while (peer := self._wakes.pop_due(now)) is not None:
+            self._run_timers(peer, now)
+            self._schedule(peer)
 
     def transmit(self) -> list[Datagram]:
         """Return the datagrams to send, in order."""
@@ -287,67 +264,41 @@ class Device:
 
     # Handshakes.
 
-    def _enqueue(self, kind: MessageType, message: bytes, path: Path, now: float) -> None:
-        if not self._checker.has_mac1(message):
-            self.drops[Drop.BAD_MAC1] += 1
-            return
-        if len(self._queue) >= HANDSHAKE_QUEUE:
-            self.drops[Drop.HANDSHAKE_QUEUE_FULL] += 1
-            return
-        self._queue.append((kind, message, path))
-        if len(self._queue) >= UNDER_LOAD_QUEUE:
-            self._under_load_until = now + UNDER_LOAD_STICKY_S
-
-    def _receive_handshake(self, kind: MessageType, message: bytes, path: Path, now: float) -> None:
-        if now < self._under_load_until:
-            source = path.cookie_source()
-            if not self._checker.has_mac2(message, source, now):
-                reply = self._checker.reply(message, source, now)
-                self._outbox.append(Datagram(reply.pack(), path))
+    def _receive_handshake(self, now: float) -> None:
+        match self._admission.next(now):
+            case None:
                 return
-            if not self._limiter.allow(path.rate_source(), now):
-                self.drops[Drop.HANDSHAKE_RATE] += 1
+            case Datagram() as reply:
+                self._outbox.append(reply)
                 return
+            case kind, message, path:
+                pass
         try:
             if kind is MessageType.INITIATION:
-                self._answer(Initiation.unpack(message), path, now)
+                self._answer(Initiation.unpack(message), len(message), path, now)
             else:
-                self._finish(Response.unpack(message), path, now)
+                self._finish(Response.unpack(message), len(message), path, now)
         except CryptographyRefusedError:
             self.drops[Drop.HANDSHAKE_INVALID] += 1
 
-    def _answer(self, initiation: Initiation, path: Path, now: float) -> None:
-        handshake = ResponderHandshake(self._private, self.public_key, initiation)
-        peer = self.peers.get(handshake.remote_public)
-        if peer is None:
-            self.drops[Drop.UNKNOWN_PEER] += 1
+    def _answer(self, initiation: Initiation, wire_bytes: int, path: Path, now: float) -> None:
+        answered = self._handshakes.answer(initiation, self.peers, now)
+        if answered is None:
             return
-        timestamp = handshake.read_timestamp()
-        if timestamp <= peer.last_timestamp:
-            self.drops[Drop.STALE_TIMESTAMP] += 1
-            return
-        if now - peer.last_initiation_accepted_at < INITIATION_INTERVAL_S:
-            self.drops[Drop.HANDSHAKE_RATE] += 1
-            return
-        index = self._new_index()
-        response, keys = handshake.respond(peer.preshared, self._entropy(32), index)
-        peer.last_timestamp = timestamp
-        peer.last_initiation_accepted_at = now
-        self._install(peer, keys, now)
+        peer = answered.peer
+        self._install(peer, answered.keys, now)
         self._follow(peer, path)
-        peer.received_bytes += len(initiation.pack()) + 32
-        self._emit_handshake(peer, response.pack(), path, now)
+        peer.received_bytes += wire_bytes
+        self._emit_handshake(peer, answered.response, path, now)
 
-    def _finish(self, response: Response, path: Path, now: float) -> None:
-        peer = self._handshakes.get(response.receiver)
-        if peer is None or peer.handshake is None:
-            self.drops[Drop.UNKNOWN_INDEX] += 1
+    def _finish(self, response: Response, wire_bytes: int, path: Path, now: float) -> None:
+        finished = self._handshakes.finish(response)
+        if finished is None:
             return
-        keys = peer.handshake.finish(response)
-        self._drop_handshake(peer)
+        peer, keys = finished
         self._install(peer, keys, now)
         self._follow(peer, path)
-        peer.received_bytes += len(response.pack()) + 32
+        peer.received_bytes += wire_bytes
         peer.note_authentic_received(now)
         self._complete(peer, is_initiator=True)
         # The responder may not use the keys before it heard from us on them.
@@ -379,21 +330,12 @@ class Device:
         if peer.path is None:
             self.drops[Drop.NO_ENDPOINT] += 1
             return
-        self._drop_handshake(peer)
-        index = self._new_index()
-        handshake = InitiatorHandshake(self._private, peer.preshared, index)
-        try:
-            initiation = handshake.initiate(
-                peer.public_key, self._entropy(32), self._stamper.stamp(self._unix_ns())
-            )
-        except CryptographyRefusedError:
-            self.drops[Drop.HANDSHAKE_INVALID] += 1
+        initiation = self._handshakes.initiate(peer)
+        if initiation is None:
             return
-        peer.handshake = handshake
-        self._handshakes[index] = peer
         peer.last_initiation_sent_at = now
         peer.retransmit_at = now + REKEY_TIMEOUT_S + self._jitter_s()
-        self._emit_handshake(peer, initiation.pack(), peer.path, now)
+        self._emit_handshake(peer, initiation, peer.path, now)
 
     def _emit_handshake(self, peer: Peer, message: bytes, path: Path, now: float) -> None:
         data = peer.jar.add_macs(message, now)
@@ -403,7 +345,7 @@ class Device:
         self._schedule(peer)
 
     def _receive_cookie(self, reply: CookieReply, now: float) -> None:
-        peer = self._handshakes.get(reply.receiver)
+        peer = self._handshakes.initiator_of(reply.receiver)
         if peer is None:
             session = self.sessions.get(reply.receiver)
             peer = None if session is None else self.peers.get(session.peer_key)
@@ -416,7 +358,7 @@ class Device:
         if _is_due(peer.zero_keys_at, now):
             peer.zero_keys_at = None
             self._forget(peer.drop_sessions())
-            self._drop_handshake(peer)
+            self._handshakes.drop(peer)
         if _is_due(peer.retransmit_at, now):
             self._retransmit(peer, now)
         if _is_due(peer.new_handshake_at, now):
@@ -435,7 +377,7 @@ class Device:
     def _retransmit(self, peer: Peer, now: float) -> None:
         peer.retransmit_at = None
         if peer.attempts >= MAX_HANDSHAKE_ATTEMPTS:
-            self._drop_handshake(peer)
+            self._handshakes.drop(peer)
             peer.keepalive_at = None
             peer.staged.clear()
             if peer.zero_keys_at is None:
@@ -447,25 +389,9 @@ class Device:
 
     def _schedule(self, peer: Peer) -> None:
         """Make sure that a wake-up is queued no later than the peer's earliest timer."""
-        at = peer.deadline()
-        if at is None or at >= self._woken_at.get(peer, float("inf")):
-            return
-        self._woken_at[peer] = at
-        heapq.heappush(self._wakes, (at, next(self._sequence), peer))
+        self._wakes.schedule(peer, peer.deadline())
 
     # Tables.
-
-    def _new_index(self) -> int:
-        while True:
-            index = int.from_bytes(self._entropy(4), "little")
-            if index not in self.sessions and index not in self._handshakes:
-                return index
-
-    def _drop_handshake(self, peer: Peer) -> None:
-        if peer.handshake is not None:
-            self._handshakes.pop(peer.handshake.local_index, None)
-            peer.handshake.wipe()
-            peer.handshake = None
 
     def _forget(self, sessions: list[Session]) -> None:
         for session in sessions:

@@ -6,7 +6,7 @@ the counters directly and reports what it did in bursts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -114,3 +114,13 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session(local_index={self.local_index:#010x}, keys=<redacted>)"
+
+
+class SessionSink(Protocol):
+    """A data path that seals and opens by itself wants to know the sessions."""
+
+    def install_session(self, session: Session) -> None:
+        """Accept messages to `session.local_index` from now on."""
+
+    def forget_session(self, session: Session) -> None:
+        """Stop using a session and drop its keys."""
