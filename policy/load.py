@@ -66,8 +66,10 @@ def _syntax_code(problem: SyntaxProblem) -> str:
             return "POL104"
         case ProblemKind.DUPLICATE_NAME:
             return "POL105"
-        case ProblemKind.LIMIT:
-            return "POL107" if "larger" in problem.message else "POL106"
+        case ProblemKind.TOO_LARGE:
+            return "POL107"
+        case ProblemKind.TOO_DEEP:
+            return "POL106"
         case _ if problem.message.endswith("unexpected EOF"):
             return "POL102"
         case _:

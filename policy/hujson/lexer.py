@@ -204,7 +204,7 @@ class Lexer:
 
     def _refuse_depth(self, start: int) -> None:
         message = f"nested more than {MAX_DEPTH} levels deep"
-        self._log.report(message, start, start + 1, ProblemKind.LIMIT)
+        self._log.report(message, start, start + 1, ProblemKind.TOO_DEEP)
         self._log.gave_up = True
 
 

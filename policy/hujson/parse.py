@@ -31,7 +31,7 @@ def parse(source: Source) -> Parsed:
     """Parse `source`, whatever it holds; raises nothing on account of the text."""
     if source.size_exceeds(MAX_BYTES):
         message = f"text is larger than {MAX_BYTES // 2**20} MiB"
-        return Parsed(source, None, (SyntaxProblem(message, Span(0, 0), ProblemKind.LIMIT),))
+        return Parsed(source, None, (SyntaxProblem(message, Span(0, 0), ProblemKind.TOO_LARGE),))
     log = ProblemLog()
     lexer = Lexer(source.text, log)
     builder = Builder(lexer, log)

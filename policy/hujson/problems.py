@@ -35,8 +35,10 @@ class ProblemKind(Enum):
     """A comment is not UTF-8. (Elsewhere such bytes break the grammar as well.)"""
     DUPLICATE_NAME = "duplicate-name"
     """A name occurs twice in one object."""
-    LIMIT = "limit"
-    """The text is larger or nested deeper than we read."""
+    TOO_LARGE = "too-large"
+    """The text is larger than we read."""
+    TOO_DEEP = "too-deep"
+    """Brackets are nested deeper than we read."""
 
 
 class SyntaxProblem(NamedTuple):

@@ -92,5 +92,5 @@ def test_brackets_beyond_the_limit_are_not_read() -> None:
     assert len(lexemes) == MAX_DEPTH
     (problem,) = log.problems
     assert problem.message == "nested more than 10000 levels deep"
-    assert problem.kind is ProblemKind.LIMIT
+    assert problem.kind is ProblemKind.TOO_DEEP
     assert problem.span == (MAX_DEPTH, MAX_DEPTH + 1)

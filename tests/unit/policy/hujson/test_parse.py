@@ -234,7 +234,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
 def test_nesting_beyond_the_limit_is_one_problem() -> None:
     parsed = parse(Source("p", "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)))
     (problem,) = parsed.problems
-    assert problem.kind is ProblemKind.LIMIT
+    assert problem.kind is ProblemKind.TOO_DEEP
     assert problem.message == "nested more than 10000 levels deep"
     assert problem.span.start == MAX_DEPTH
 
@@ -248,7 +248,7 @@ def test_text_beyond_the_limit_is_not_read(text: str) -> None:
     parsed = parse(Source("p", text))
     assert parsed.root is None
     (problem,) = parsed.problems
-    assert problem.kind is ProblemKind.LIMIT
+    assert problem.kind is ProblemKind.TOO_LARGE
     assert problem.message == "text is larger than 16 MiB"
 
 
