@@ -5,8 +5,8 @@
 Builds two hosts out of network namespaces, joined by a veth, and runs in every round, one after
 the other: the bare veth, wireguard-go, nebula, ours. Each time: TCP with one stream and with four,
 IPv6 TCP, 64-byte UDP at stepped rates, ping, and the tunnels' CPU time a gigabit. What the filter
-costs is measured apart: 1,000 rules are installed and removed again and again on both ends of one
-running tunnel, a short run each, so that what a neighbour does hits both sides of a pair alike.
+costs is measured apart: while one stream runs, 1,000 rules are installed and removed again and
+again on both ends, so that what a neighbour does hits both sides of a pair alike.
 Prints medians and ratios; absolute values drift between machines.
 Needs root, wireguard-go, nebula, nebula-cert, iperf3 and wireguard-tools.
 """
@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench._datapath_contenders import CONTENDERS, Contender, up_ours, write_rules
+from node.localapi.client import ask_at
 from tests.support import netns
-from tests.support.netns import Lab, postern_wg, until
+from tests.support.netns import Host, Lab, run_directory, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,9 @@ BLASTER = Path(__file__).with_name("blaster.py")
 RATES_KPPS = (15, 30, 45, 60, 75, 90, 105, 120, 140, 160, 190, 230)
 NO_LOSS = 0.98
 IPERF_S = 30.0
-FILTER_PAIRS = 10
-FILTER_RUN_S = 1.0
+FILTER_PAIRS = 30
+FILTER_WINDOW_S = 0.4
+STREAM_RUNS_BYTES = 50_000_000
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
 Metrics = dict[str, float]
@@ -63,25 +65,45 @@ def measure(contender: Contender, seconds: float) -> Metrics:
 
 
 def measure_filter() -> list[float]:
-    """Return the rate with 1,000 rules over the rate without, of pairs of runs side by side.
+    """Return the rate with 1,000 rules over the rate without, of windows side by side.
 
-    One tunnel, so one memory layout. Every other pair runs the other way round: a machine that
-    gets slower meanwhile favours neither.
+    One stream runs all the while and only the filter of both ends comes and goes: no process, no
+    buffer and no congestion window starts anew. Every other pair runs the other way round, so that
+    a machine that gets slower meanwhile favours neither.
     """
     with tempfile.TemporaryDirectory() as directory, netns.lab(Path(directory)) as lab:
         up_ours(lab)
         ping(lab, "10.7.0.2", 2)
-        iperf(lab, "10.7.0.2", 1.0)
-        rules = str(write_rules(Path(directory)))
+        rules = write_rules(Path(directory)).read_text()
+        lab.b.start("iperf3", "-s", "-1", log="iperf")
+        until(lambda: ":5201" in lab.b.run("ss", "-ltn"), "iperf3")
+        lab.a.start("iperf3", "-c", "10.7.0.2", "-t", "600", log="iperf")
+        until(lambda: received_bytes(lab.b) > STREAM_RUNS_BYTES, "the stream")
         found = []
         for pair in range(FILTER_PAIRS):
             rates = {}
             for filtered in (True, False) if pair % 2 else (False, True):
                 for host in lab.hosts:
-                    postern_wg(host, "filter", "wg0", *([rules] if filtered else []))
-                rates[filtered] = iperf(lab, "10.7.0.2", FILTER_RUN_S)
+                    set_filter(host, rules if filtered else None)
+                rates[filtered] = received_rate(lab.b, FILTER_WINDOW_S)
             found.append(rates[True] / rates[False])
         return found
+
+
+def set_filter(host: Host, rules: str | None) -> None:
+    where = run_directory(host) / "wg0.sock"
+    ask_at(where, "wg0", "DELETE" if rules is None else "PUT", "/filter", rules)
+
+
+def received_bytes(host: Host) -> int:
+    return int(host.run("cat", "/sys/class/net/wg0/statistics/rx_bytes"))
+
+
+def received_rate(host: Host, seconds: float) -> float:
+    """Return the bytes a second that go through a host's tunnel, over a window."""
+    before, begin = received_bytes(host), time.monotonic()
+    time.sleep(seconds)
+    return (received_bytes(host) - before) / (time.monotonic() - begin)
 
 
 def iperf(lab: Lab, target: str, seconds: float, *options: str) -> float:
@@ -190,16 +212,19 @@ def cpu_seconds(processes: list[subprocess.Popen[bytes]]) -> float:
     return total / CLOCK_HZ
 
 
-def ratios(rounds: list[dict[str, Metrics]], filter_pairs: list[float]) -> Metrics:
-    """Return medians of the ratios taken within each round, and within each pair."""
+def ratios(rounds: list[dict[str, Metrics]], filter_pairs: list[float]) -> dict[str, float | None]:
+    """Return medians of the ratios taken within each round, and within each pair.
 
-    def of(name: str, over: str, metric: str, other: str = "") -> float:
+    None where a contender was left out.
+    """
+
+    def of(name: str, over: str, metric: str, other: str = "") -> float | None:
         values = [
             one[name][metric] / one[over][other or metric]
             for one in rounds
             if name in one and over in one and one[over][other or metric]
         ]
-        return round(statistics.median(values), 3) if values else float("nan")
+        return round(statistics.median(values), 3) if values else None
 
     return {
         "tcp1_vs_wireguard_go": of("ours", "wireguard_go", "tcp1_gbps"),
@@ -208,9 +233,7 @@ def ratios(rounds: list[dict[str, Metrics]], filter_pairs: list[float]) -> Metri
         "pps_vs_wireguard_go": of("ours", "wireguard_go", "udp_best_kpps"),
         "pps_vs_nebula": of("ours", "nebula", "udp_best_kpps"),
         "ipv6_vs_ipv4": of("ours", "ours", "tcp1_ipv6_gbps", "tcp1_gbps"),
-        "filter_on_vs_off": (
-            round(statistics.median(filter_pairs), 3) if filter_pairs else float("nan")
-        ),
+        "filter_on_vs_off": round(statistics.median(filter_pairs), 3) if filter_pairs else None,
         "cpu_vs_wireguard_go": of("ours", "wireguard_go", "cpu_s_per_gbit"),
     }
 
