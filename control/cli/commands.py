@@ -28,6 +28,8 @@ def add_control_commands(parser: Parser) -> None:
     parser.command("configtest", "check the configuration", configtest)
     add = parser.command("init", "make a configuration for a trial", initialise).add_argument
     add("directory", type=Path, nargs="?", default=Path())
+    add("--host", action="append", default=[], help="name or address of the server, repeatable")
+    add("--plain", action="store_true", help="plain HTTP, for a proxy that has the certificate")
     parser.command("health", "ask the server how it is", _health)
     parser.group("generate", "make keys")
     parser.command("generate private-key", "print a new control key", generate_private_key)

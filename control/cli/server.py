@@ -7,11 +7,13 @@ import logging
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from control.app import load_control_key, running_server
+from control.cli.trial_certificates import make_trial_certificates
 from control.config import load_config
 from control.errors import InvalidRequestError
 from control.keys import MachinePrivate
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["configtest", "generate_private_key", "initialise", "serve"]
 
 _TEMPLATE: Final = """\
-# A trial server on this machine. Every key: docs/protocols/ts2021.md and `control/config.py`.
-server_url: http://127.0.0.1:8080
-listen_addr: 127.0.0.1:8080
+# A trial server. Every key is described in `control/config.py`.
+server_url: {url}
+listen_addr: "{listen}"
 unix_socket: {directory}/control.sock
 database: sqlite:///{directory}/control.db
 noise:
@@ -38,6 +40,12 @@ noise:
 dns:
   base_domain: tailnet.internal
 """
+_TLS_TEMPLATE: Final = """\
+tls:
+  cert_path: {directory}/server.pem
+  key_path: {directory}/server.key
+"""
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(config_path: Path | None) -> int:
@@ -106,13 +114,43 @@ def generate_private_key(_options: argparse.Namespace, _client: ApiClient, outpu
 
 
 def initialise(options: argparse.Namespace, _client: ApiClient, output: Output) -> None:
-    """Write a configuration for a trial; an existing one stays."""
+    """Write a configuration for a trial, with certificates; existing files stay."""
     directory: Path = options.directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "control.yaml"
+    hosts = list(dict.fromkeys((*options.host, *_LOOPBACK)))
+    # Who names a host means others to reach it.
+    address = "0.0.0.0" if options.host else _LOOPBACK[0]  # noqa: S104  asked for
+    listen = f"{address}:{8080 if options.plain else 8443}"
+    values = {"directory": directory, "listen": listen}
     try:
+        # Opened before anything else, so that a second run touches nothing.
         with path.open("x") as file:
-            file.write(_TEMPLATE.format(directory=directory))
-    except FileExistsError:
-        raise InvalidRequestError(f"{path} is there already; delete it or use it") from None
-    output.say({"config": str(path)}, f"wrote {path}; now: postern control serve -c {path}")
+            if options.plain:
+                file.write(_TEMPLATE.format(url=f"http://{_authority(hosts[0])}:8080", **values))
+                said: dict[str, str] = {}
+            else:
+                said = _make_certificates(directory, hosts)
+                file.write(_TEMPLATE.format(url=f"https://{_authority(hosts[0])}:8443", **values))
+                file.write(_TLS_TEMPLATE.format(directory=directory))
+    except FileExistsError as error:
+        raise InvalidRequestError(
+            f"{error.filename} is there already; delete it or use it"
+        ) from None
+    except InvalidRequestError:
+        path.unlink()
+        raise
+    lines = [f"wrote {path}; now: postern control serve -c {path}"]
+    if said:
+        lines.append(f"clients have to trust {said['authority']}, SHA-256 fingerprint:")
+        lines.append(said["fingerprint"])
+    output.say({"config": str(path), **said}, "\n".join(lines))
+
+
+def _make_certificates(directory: Path, hosts: list[str]) -> dict[str, str]:
+    made = make_trial_certificates(directory, hosts, datetime.now(UTC))
+    return {"authority": str(made.authority), "fingerprint": made.fingerprint}
+
+
+def _authority(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
