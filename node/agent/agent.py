@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.rules import MalformedRuleError
@@ -27,6 +28,7 @@ from node.agent.control_session import ControlSession, SessionState
 from node.agent.desired import Desired, desired, find_peer, home_region
 from node.agent.health import health_lines
 from node.agent.host_description import describe
+from node.agent.names import Names
 from node.agent.status import BackendState, PeerTraffic, Snapshot
 from node.agent.tunnel import Tunnel
 from node.datapath.tun import TunError
@@ -76,6 +78,7 @@ class AgentOptions:
 
     interface: str = "postern0"
     port: int = 41641
+    resolv_conf: Path = Path("/etc/resolv.conf")
 
 
 class Agent:
@@ -97,6 +100,7 @@ class Agent:
         self.tunnel: Tunnel | None = None
         self.connectivity: Connectivity | None = None
         self._connectivity_task: asyncio.Task[None] | None = None
+        self._names: Names | None = None
         self.netmap: NetMap | None = None
         self.applied: Desired | None = None
         self._apply_wanted = asyncio.Event()
@@ -333,6 +337,7 @@ class Agent:
             self._apply_wanted.clear()
             if self.netmap is not None and self.preferences.wants_running:
                 await self._apply(self.netmap)
+                await self._apply_names(self.netmap)
 
     def _look_after(self) -> None:
         """Write out denials and the netmap, and notice a packet loop that died."""
@@ -373,6 +378,15 @@ class Agent:
         if self._state in {BackendState.STARTING, BackendState.NO_STATE}:
             self._state = BackendState.RUNNING
 
+    async def _apply_names(self, netmap: NetMap) -> None:
+        if self.tunnel is None or self._names is None:
+            return
+        trouble = await self._names.apply(netmap, accept=self.preferences.accept_dns)
+        if trouble:
+            self._troubles["names"] = trouble
+        else:
+            self._troubles.pop("names", None)
+
     def _configure(self, netmap: NetMap) -> None:
         if self.connectivity is not None:
             homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
@@ -389,6 +403,7 @@ class Agent:
         )
         await tunnel.start()
         self.tunnel = tunnel
+        self._names = Names(self._options.interface, self._options.resolv_conf)
         self.connectivity = Connectivity(
             node,
             interface=self._options.interface,
@@ -406,6 +421,9 @@ class Agent:
         if self._connectivity_task is not None:
             self._connectivity_task.cancel()
             await asyncio.gather(self._connectivity_task, return_exceptions=True)
+        names, self._names = self._names, None
+        if names is not None:
+            await names.close()
         tunnel, self.tunnel = self.tunnel, None
         self.connectivity = self._connectivity_task = self.applied = None
         if tunnel is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.cli.agent_flags import parser_for, run_command, state_directory
@@ -21,6 +22,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--interface", default="postern0", metavar="NAME", help="tunnel interface")
     parser.add_argument(
         "--port", type=int, default=41641, help="UDP port for WireGuard; 0 takes any"
+    )
+    parser.add_argument(
+        "--resolv-conf",
+        type=Path,
+        default=Path("/etc/resolv.conf"),
+        metavar="FILE",
+        help="the file that --accept-dns changes, where systemd-resolved is not in charge",
     )
     parser.add_argument("--verbose", action="store_true", help="log paths and denials")
     return run_command("agent", _run, parser.parse_args(arguments))
@@ -42,7 +50,11 @@ def _run(options: argparse.Namespace) -> int:
     asyncio.run(
         run_agent(
             directory,
-            AgentOptions(interface=options.interface, port=options.port),
+            AgentOptions(
+                interface=options.interface,
+                port=options.port,
+                resolv_conf=options.resolv_conf,
+            ),
             lambda: print(f"postern agent: ready in {directory.path}", flush=True),
         )
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["MEMBERS", "Member", "Network", "PolicyRefusedError", "postern", "wait_until"]
+__all__ = ["DOMAIN", "MEMBERS", "Member", "Network", "PolicyRefusedError", "postern", "wait_until"]
 
 DOMAIN: Final = "demo.internal"
 _READY_S: Final = 30.0
@@ -231,9 +231,23 @@ class Network:
     def start_agent(self, host: str) -> None:
         """Start a host's agent; returns when it answers. Raises LabError."""
         state = str(self.state(host))
-        command = postern("agent", "--state-dir", state, "--verbose")
+        # The namespaces share this machine's files: its own resolver must be left alone.
+        resolver = self.resolv_conf(host)
+        resolver.touch()
+        command = postern(
+            "agent", "--state-dir", state, "--verbose", "--resolv-conf", str(resolver)
+        )
         self.agents[host] = agent = self.lab.start(host, *command, log=host)
         self._await(lambda: self.is_answering(host), agent, host)
+
+    def resolv_conf(self, host: str) -> Path:
+        """Return what stands for a host's /etc/resolv.conf."""
+        return self.directory / f"resolv-{host}.conf"
+
+    def resolve(self, host: str, name: str, kind: str = "A") -> str:
+        """Ask MagicDNS on a host; return the answers, or the error's name."""
+        command = (sys.executable, "-m", "node.demo.probe", "resolve", name, kind)
+        return self.lab.run(host, *command).strip()
 
     def is_answering(self, host: str) -> bool:
         """Whether a host's agent answers."""

@@ -1,4 +1,4 @@
-"""Real TCP connections, from inside a host: `python -m node.demo.probe ...`.
+"""Real TCP connections and DNS questions, from inside a host: `python -m node.demo.probe ...`.
 
 serve NAME PORT...          accept and answer with a name
 connect HOST PORT [S]   print `open NAME`, or why not; status 0 when open
@@ -12,6 +12,12 @@ import socket
 import sys
 import time
 
+import dns.message
+import dns.query
+import dns.rcode
+
+from node.dns.resolv_conf import SERVICE_ADDRESS
+
 __all__ = ["main"]
 
 _CONNECT_S = 3.0
@@ -20,13 +26,15 @@ _SILENCE_S = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the three. Returns the exit status."""
+    """Run one of them. Returns the exit status."""
     match arguments:
         case ["serve", name, *ports]:
             asyncio.run(_serve(name, [int(port) for port in ports]))
             return 0
         case ["connect", host, port, *seconds]:
             return _connect(host, int(port), float(seconds[0]) if seconds else _CONNECT_S)
+        case ["resolve", name, kind]:
+            return _resolve(name, kind)
         case ["hold", host, port]:
             return _hold(host, int(port))
         case _:
@@ -64,6 +72,14 @@ def _connect(host: str, port: int, seconds: float) -> int:
     else:
         return 0
     return 1
+
+
+def _resolve(name: str, kind: str) -> int:
+    query = dns.message.make_query(name, kind)
+    answer = dns.query.udp(query, SERVICE_ADDRESS, _CONNECT_S)
+    found = [record.to_text() for rrset in answer.answer for record in rrset]
+    _say(" ".join(found) or dns.rcode.to_text(answer.rcode()))
+    return 0
 
 
 def _hold(host: str, port: int) -> int:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from node.demo.network import MEMBERS, Network, PolicyRefusedError, wait_until
+from node.demo.network import DOMAIN, MEMBERS, Network, PolicyRefusedError, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,6 +78,7 @@ class Story:
 def tell(network: Network, policy: str, story: Story) -> None:
     """Run every step. Raises LabError when something cannot even be tried."""
     _set_up(network, policy, story)
+    _names(network, story)
     _who_reaches_what(network, story)
     _ways(network, story)
     _edit(network, policy, story)
@@ -105,8 +106,17 @@ def _set_up(network: Network, policy: str, story: Story) -> None:
     wait_until(lambda: network.peer("engineer", "production") is not None, "peers")
 
 
+def _names(network: Network, story: Story) -> None:
+    story.title("3. Names: every machine answers for the whole tailnet, and only for what it sees")
+    name, address = f"production.{DOMAIN}", network.addresses["production"]
+    found = network.resolve("engineer", name)
+    story.check(f"{name} is {address} for engineer", holds=found == address, found=found)
+    found = network.resolve("visitor", name)
+    story.check(f"{name} is nobody for visitor", holds=found == "NXDOMAIN", found=found)
+
+
 def _who_reaches_what(network: Network, story: Story) -> None:
-    story.title("3. Who reaches what, by real TCP connections")
+    story.title("4. Who reaches what, by real TCP connections")
     for host, other, port in OPEN:
         found = network.connect(host, other, port)
         holds = found == f"open {other}"
@@ -122,7 +132,7 @@ def _who_reaches_what(network: Network, story: Story) -> None:
 
 
 def _ways(network: Network, story: Story) -> None:
-    story.title("4. The way packets take: straight through the NAT, by relay when UDP is blocked")
+    story.title("5. The way packets take: straight through the NAT, by relay when UDP is blocked")
 
     def address() -> str:
         peer = network.peer("engineer", "production")
@@ -145,7 +155,7 @@ def _ways(network: Network, story: Story) -> None:
 
 
 def _edit(network: Network, policy: str, story: Story) -> None:
-    story.title("5. The policy is edited live: engineering loses production")
+    story.title("6. The policy is edited live: engineering loses production")
     story.note(network.explain("engineer", "production", 443))
     edited = _replaced(policy, EDIT)
     try:

@@ -78,6 +78,34 @@ def test_access_says_who_may_come_in_and_what_was_refused(network: Network) -> N
     assert f"-> {network.addresses['production']}:22: no-rule" in output
 
 
+@pytest.mark.parametrize(
+    ("host", "name", "kind", "answer"),
+    [
+        ("engineer", "production.demo.internal", "A", "{production}"),
+        ("engineer", "PRODUCTION.demo.internal", "A", "{production}"),
+        ("visitor", "production.demo.internal", "A", "NXDOMAIN"),
+        ("ops", "nobody.demo.internal", "AAAA", "NXDOMAIN"),
+        ("ops", "ops.demo.internal", "TXT", "NOERROR"),
+    ],
+)
+def test_names_are_answered(network: Network, host: str, name: str, kind: str, answer: str) -> None:
+    assert network.resolve(host, name, kind) == answer.format(**network.addresses)
+
+
+def test_addresses_are_answered_with_names(network: Network) -> None:
+    reverse = ".".join(reversed(network.addresses["production"].split("."))) + ".in-addr.arpa"
+    assert network.resolve("ops", reverse, "PTR") == "production.demo.internal."
+
+
+def test_host_resolver_is_set_and_restored(network: Network) -> None:
+    path = network.resolv_conf("ops")
+    assert "nameserver 100.100.100.100\nsearch demo.internal" in path.read_text()
+    command(network, "ops", "up", "--no-accept-dns")
+    wait_until(lambda: path.read_text() == "", "the old file")
+    command(network, "ops", "up", "--accept-dns")
+    wait_until(lambda: "100.100.100.100" in path.read_text(), "ours again")
+
+
 def test_state_is_for_its_owner_alone(network: Network) -> None:
     directory = network.state("ops")
     assert directory.stat().st_mode & 0o777 == 0o700

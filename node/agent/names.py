@@ -1,0 +1,77 @@
+"""MagicDNS of one agent: the server inside the tunnel, and the host's resolver pointed at it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from node.dns import resolved
+from node.dns.resolv_conf import SERVICE_ADDRESS, ResolvConf
+from node.dns.server import DnsServer
+from node.dns.zone import Zone, zone_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from node.netmap.netmap import NetMap
+
+__all__ = ["Names"]
+
+LOG = logging.getLogger("postern.dns")
+
+
+class Names:
+    """Started once the tunnel has its addresses."""
+
+    def __init__(self, interface: str, resolv_conf: Path) -> None:
+        """Put the host's resolver right if a run before this one crashed. Raises OSError."""
+        self._interface = interface
+        self._path = resolv_conf
+        self._file = ResolvConf(resolv_conf)
+        self._file.recover()
+        self._uses_resolved = resolved.is_in_charge(resolv_conf)
+        self._server: DnsServer | None = None
+        self._told: Zone | None = None
+
+    async def apply(self, netmap: NetMap | None, *, accept: bool) -> str:
+        """Answer for a netmap; returns what is wrong, empty when nothing is."""
+        try:
+            if self._server is None:
+                server = DnsServer()
+                await server.start(SERVICE_ADDRESS)
+                self._server = server
+            own = () if self._uses_resolved else await asyncio.to_thread(self._file.host_resolvers)
+            zone = self._server.zone = zone_of(netmap, own)
+            await asyncio.to_thread(self._point, zone if accept and zone.is_on else None)
+        except OSError as error:
+            return f"names: {error}"
+        return ""
+
+    async def close(self) -> None:
+        """Give the host its resolver back and stop answering."""
+        try:
+            await asyncio.to_thread(self._point, None)
+        except OSError as error:
+            LOG.error("the host's resolver could not be restored: %s", error)  # noqa: TRY400
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
+
+    def _point(self, zone: Zone | None) -> None:
+        """Lead the host to MagicDNS, or, without a zone, back."""
+        if zone is None:
+            if self._told is not None:
+                self._told = None
+                if self._uses_resolved:
+                    resolved.revert(self._interface)
+                else:
+                    self._file.restore()
+            return
+        if self._uses_resolved:
+            if zone != self._told:
+                resolved.tell(self._interface, zone)
+        else:
+            # Whoever overwrote the file meanwhile is overruled again.
+            self._file.point_here(zone.search)
+        self._told = zone

@@ -1,0 +1,1 @@
+"""MagicDNS: names of the tailnet, answered by every node for itself."""
