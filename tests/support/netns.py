@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[2]
-READY_S = 20.0
+READY_S = 60.0
 
 
 def why_not(*programs: str) -> str | None:
