@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.evaluate import Reason
+    from engine.evaluate import Reason, Verdict
     from engine.rules import FilterRule
 
 
@@ -56,6 +56,12 @@ class Counters:
         self.malformed_in = 0
         self.send_errors = 0
         self.tun_write_errors = 0
+
+    def of(self, verdict: Verdict) -> RuleCounters | None:
+        """Return the counters of the rule that allowed, or None for a refusal."""
+        if not verdict.allowed or verdict.rule_index is None:
+            return None
+        return self.rules[verdict.rule_index]
 
     def install_rules(self, rules: Sequence[FilterRule]) -> None:
         """Start counting for a new filter; rules that stay keep their counts."""

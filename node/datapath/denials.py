@@ -12,6 +12,9 @@ from engine.netset.protocols import protocol_name
 if TYPE_CHECKING:
     from engine.evaluate import PacketHeader, Reason
 
+INBOUND = "in"
+OUTBOUND = "out"
+
 KEPT = 256
 RATE_PER_S = 10.0
 BURST = 20.0
@@ -24,7 +27,7 @@ class Denial:
     at: float
     """Monotonic seconds."""
     direction: str
-    """`in` from a peer, `out` from this host."""
+    """INBOUND from a peer, OUTBOUND from this host."""
     reason: Reason
     version: int
     proto: int

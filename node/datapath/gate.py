@@ -6,87 +6,47 @@ known flow costs one slice and one dictionary look-up; everything else goes the 
 Inbound, a new flow needs a rule (policy reference 9.3); what answers a flow of ours needs none.
 Outbound is free, as the receiver enforces, but it is tracked, and link-local and multicast stay
 home. Stricter than the reference client: inbound TCP that belongs to no tracked flow needs a rule
-like a SYN does. A flow whose rule goes away is cut at its next packet or by `sweep`, whichever is
-first, and a TCP flow is reset towards the local side.
+like a SYN does. `revocation` cuts flows whose rule went away.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from engine.evaluate import FilterEvaluator, PacketFilter, Reason
-from engine.evaluate import Flow as Question
+from engine.evaluate import Reason
 from engine.evaluate.flow import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-from engine.netset.constants import ANY_SET
 from engine.rules import MalformedRuleError
 from node.datapath.counters import Counters, RuleCounters
 from node.datapath.decode import (
     IPV4_HEADER,
-    IPV6_FRAGMENT,
     IPV6_HEADER,
     TCP,
     decode,
     key_bytes,
 )
-from node.datapath.denials import DenialLog
+from node.datapath.denials import INBOUND, OUTBOUND, DenialLog
 from node.datapath.flows import Flow, FlowState, FlowTable
-from node.datapath.reset import reset_to_local
+from node.datapath.installed import DENY_ALL, InstalledFilter
+from node.datapath.revocation import Revocation, sequence_and_ack
 from node.wireguard.inner import destination_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.evaluate import PacketHeader, Verdict
+    from engine.evaluate import PacketHeader
     from engine.netset import IpSet
     from engine.rules import FilterRule
     from node.datapath.capture import Capture
     from node.wireguard.allowed_ips import AllowedIPs
     from node.wireguard.peer import Peer
 
-INBOUND = "in"
-OUTBOUND = "out"
+__all__ = ["DENY_ALL", "Gate", "InstalledFilter"]
 
 _FIN_SYN_RST = TCP_FIN | TCP_SYN | TCP_RST
 _SYN_ACK = TCP_SYN | TCP_ACK
 _FAST_V4 = IPV4_HEADER + 20
 _FAST_V6 = IPV6_HEADER + 20
-_RESET_INTERVAL_S = 0.01
-_PENDING_RESETS = 1024
-_SWEEP_SLICE = 256
-_EXPIRE_SLICE = 1024
-EXPIRE_INTERVAL_S = 1.0
-
-
-class InstalledFilter:
-    """A packet filter that was read and indexed: swapped in whole, never changed."""
-
-    def __init__(self, rules: Sequence[FilterRule], local: IpSet = ANY_SET) -> None:
-        """Index the rules; `local` is what this node takes packets for.
-
-        Raises MalformedRuleError.
-        """
-        self._evaluator = FilterEvaluator(rules)
-        self._packets = PacketFilter(self._evaluator, local)
-        self.outbound = self._packets.outbound
-
-    @property
-    def rules(self) -> tuple[FilterRule, ...]:
-        """The rules, in order."""
-        return self._evaluator.rules
-
-    def inbound(self, header: PacketHeader) -> Verdict:
-        """Judge a packet that belongs to no tracked flow; TCP always like a SYN."""
-        verdict = self._packets.inbound(header)
-        if verdict.reason is Reason.ESTABLISHED:
-            return self._evaluator.decide(
-                Question(header.version, header.src, header.dst, header.proto, header.dst_port)
-            )
-        return verdict
-
-
-DENY_ALL = InstalledFilter(())
 _UNTRACKED = frozenset({Reason.LATER_FRAGMENT, Reason.ICMP_REPLY, Reason.TSMP})
 
 
@@ -103,8 +63,6 @@ class Gate:
         self.denials = DenialLog()
         self.flows = FlowTable() if flows is None else flows
         self.capture: Capture | None = None
-        self.to_local: deque[bytes] = deque(maxlen=_PENDING_RESETS)
-        """Resets to be written to the TUN device."""
         self.filter: InstalledFilter | None = None
         self.refusal = ""
         """Why the last filter offered was refused; empty when it was taken."""
@@ -112,17 +70,17 @@ class Gate:
         self._epoch = 0
         self._in = self.flows.inbound
         self._out = self.flows.outbound
-        self._to_judge: list[Flow] = []
-        self._to_expire: list[Flow] = []
-        self._expire_at = 0.0
         self._untracked: dict[Peer, Flow] = {}
+        self._revocation = Revocation(self.flows, routes, self.counters, self.denials)
+        self.to_local = self._revocation.to_local
+        """Resets to be written to the TUN device."""
         if packet_filter is not None:
             self.install(packet_filter)
 
     # Filters.
 
     def install(self, packet_filter: InstalledFilter | None) -> None:
-        """Swap the filter. Live flows are judged anew: at once by use, soon by `sweep`."""
+        """Swap the filter. Live flows are judged anew: at once by use, soon by `on_deadline`."""
         self.filter = packet_filter
         self.refusal = ""
         self.counters.install_rules(() if packet_filter is None else packet_filter.rules)
@@ -151,40 +109,22 @@ class Gate:
 
     def rejudge(self) -> None:
         """Look at every live flow again: the filter, the peers or their prefixes changed."""
-        self._epoch += 1
-        self._to_judge = list(self.flows)
+        self._revocation.begin(self.filter)
+        self._epoch = self._revocation.epoch
         self._untracked.clear()
 
     @property
     def is_sweeping(self) -> bool:
         """Whether flows wait to be judged anew."""
-        return bool(self._to_judge)
-
-    def sweep(self, now: float) -> None:
-        """Judge some of the flows that no packet has brought up since the last change."""
-        batch, self._to_judge = self._to_judge[-_SWEEP_SLICE:], self._to_judge[:-_SWEEP_SLICE]
-        for flow in batch:
-            if flow.epoch not in (-1, self._epoch) and self.flows.holds(flow):
-                self._judge_again(flow, now)
+        return self._revocation.is_sweeping
 
     def deadline(self) -> float | None:
         """Return when `on_deadline` has work; -inf while sweeping."""
-        if self._to_judge or self._to_expire:
-            return float("-inf")
-        return self._expire_at if len(self.flows) else None
+        return self._revocation.deadline()
 
     def on_deadline(self, now: float) -> None:
         """Sweep, and expire idle flows, a slice at a time."""
-        if self._to_judge:
-            self.sweep(now)
-        if not self._to_expire and now >= self._expire_at:
-            self._to_expire = list(self.flows)
-            self._expire_at = now + EXPIRE_INTERVAL_S * max(1, len(self._to_expire) >> 12)
-        batch = self._to_expire[-_EXPIRE_SLICE:]
-        del self._to_expire[-_EXPIRE_SLICE:]
-        for flow in batch:
-            if now - flow.last_seen > flow.idle_limit_s() and self.flows.holds(flow):
-                self.flows.remove(flow)
+        self._revocation.on_deadline(now)
 
     # The hot path.
 
@@ -271,7 +211,7 @@ class Gate:
             return None
         flow = self._in.get(header.proto, {}).get(key_bytes(header))
         if flow is not None and not _opens(header):
-            if not self._is_live(flow, now) or flow.peer is not peer:
+            if not self._revocation.is_live(flow, now) or flow.peer is not peer:
                 self._deny(header, INBOUND, Reason.REVOKED, count, packet, now)
                 return None
         else:
@@ -294,7 +234,7 @@ class Gate:
         verdict = self.filter.inbound(header)
         if verdict.reason in _UNTRACKED:
             return self._untracked_flow(header, peer, now)
-        counters = self._counters_of(verdict)
+        counters = self.counters.of(verdict)
         if counters is None:
             self._deny(header, INBOUND, verdict.reason, count, packet, now)
             return None
@@ -311,8 +251,8 @@ class Gate:
             return None
         flow = self._out.get(header.proto, {}).get(key_bytes(header))
         if flow is not None and not _opens(header):
-            if not self._is_live(flow, now):
-                self._answer_with_reset(flow, packet, now)
+            if not self._revocation.is_live(flow, now):
+                self._revocation.answer_with_reset(flow, packet, now)
                 self._deny(header, OUTBOUND, Reason.REVOKED, count, packet, now)
                 return None
         else:
@@ -320,7 +260,7 @@ class Gate:
             if flow is None:
                 return None
         if header.proto == TCP:
-            flow.last_sequence, flow.last_ack = _sequence_and_ack(packet)
+            flow.last_sequence, flow.last_ack = sequence_and_ack(packet)
         self._note_tcp_end(flow, header)
         flow.last_seen = now
         flow.packets_out += count
@@ -341,18 +281,6 @@ class Gate:
                 return self._untracked_flow(header, peer, now)
         return self._begin(header, peer, self.counters.unruled, now, is_inbound=False)
 
-    def _counters_of(self, verdict: Verdict) -> RuleCounters | None:
-        """Return the counters of the rule that allowed, or None for a refusal."""
-        if not verdict.allowed or verdict.rule_index is None:
-            return None
-        return self.counters.rules[verdict.rule_index]
-
-    def _is_live(self, flow: Flow, now: float) -> bool:
-        """Whether a tracked flow may go on; judges it anew when something changed."""
-        if flow.state is FlowState.REVOKED:
-            return False
-        return flow.epoch == self._epoch or self._judge_again(flow, now)
-
     def _begin(
         self,
         header: PacketHeader,
@@ -367,45 +295,6 @@ class Gate:
         self.counters.flows_evicted = self.flows.evicted
         counters.flows += 1
         return flow
-
-    def _judge_again(self, flow: Flow, now: float) -> bool:
-        """Ask the present filter and routes about a live flow; cut it when they refuse."""
-        header = flow.header
-        remote = header.src if flow.is_inbound else header.dst
-        peer = self._routes.lookup(remote.to_bytes(4 if header.version == 4 else 16, "big"))
-        counters: RuleCounters | None = self.counters.unruled
-        if flow.is_inbound and self.filter is not None:
-            counters = self._counters_of(self.filter.inbound(header))
-        if counters is None or peer is None:
-            self._revoke(flow, now)
-            return False
-        if peer is not flow.peer:
-            self.flows.move(flow, peer)
-        flow.counters = counters
-        flow.epoch = self._epoch
-        return True
-
-    def _revoke(self, flow: Flow, now: float) -> None:
-        flow.state = FlowState.REVOKED
-        flow.epoch = -1
-        flow.last_seen = now
-        self.counters.flows_revoked += 1
-        direction = INBOUND if flow.is_inbound else OUTBOUND
-        self.denials.add(flow.header, direction, Reason.REVOKED, now)
-        if flow.header.proto == TCP and flow.last_ack:
-            self._reset(flow, flow.last_ack, flow.last_sequence, now)
-
-    def _answer_with_reset(self, flow: Flow, packet: memoryview, now: float) -> None:
-        """Reset again with numbers fresh from the local side, should the first have missed."""
-        if flow.header.proto != TCP or now - flow.checked_at < _RESET_INTERVAL_S:
-            return
-        sequence, acknowledged = _sequence_and_ack(packet)
-        self._reset(flow, acknowledged, sequence, now)
-
-    def _reset(self, flow: Flow, acknowledged: bytes, sequence: bytes, now: float) -> None:
-        flow.checked_at = now
-        self.counters.resets_sent += 1
-        self.to_local.append(reset_to_local(flow.outbound_header(), acknowledged, sequence))
 
     def _note_tcp_end(self, flow: Flow, header: PacketHeader) -> None:
         if header.proto == TCP and header.tcp_flags & (TCP_FIN | TCP_RST):
@@ -441,12 +330,3 @@ class Gate:
 def _opens(header: PacketHeader) -> bool:
     """Whether a packet asks for a new TCP connection, known flow or not."""
     return header.proto == TCP and header.tcp_flags & _SYN_ACK == TCP_SYN
-
-
-def _sequence_and_ack(packet: memoryview) -> tuple[bytes, bytes]:
-    """Return both numbers of a TCP packet that was decoded."""
-    if packet[0] >> 4 == 4:
-        at = (packet[0] & 15) * 4
-    else:
-        at = IPV6_HEADER + (8 if packet[6] == IPV6_FRAGMENT else 0)
-    return bytes(packet[at + 4 : at + 8]), bytes(packet[at + 8 : at + 12])

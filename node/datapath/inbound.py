@@ -15,7 +15,7 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 
 from node.datapath.coalesce import Run, find_runs, joins, shape_of, write_super_header
-from node.datapath.gate import INBOUND
+from node.datapath.denials import INBOUND
 from node.datapath.sealing import RowViews
 from node.datapath.segment import LEAD, TAG
 from node.datapath.train import Trains

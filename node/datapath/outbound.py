@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.datapath.checksum import MODULUS
-from node.datapath.gate import OUTBOUND
+from node.datapath.denials import OUTBOUND
 from node.datapath.sealing import RowViews
 from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
