@@ -80,6 +80,9 @@ LITERALS = (
     "100.115.92.1",
     "203.0.113.0/24",
     "198.51.0.0/16",
+    "172.0.0.0/8",
+    "8.0.0.0/6",
+    "2000::/2",
     "169.254.0.0/16",
     "224.0.0.0/4",
     "fd7a:115c:a1e0::/48",
@@ -95,7 +98,7 @@ POSTURES: dict[str, list[str] | dict[str, object]] = {
     "posture:linux": ["node:os == 'linux'"],
     "posture:fresh": ["node:osVersion >= '12.3'", "node:os IN ['macos', 'linux']"],
     "posture:scored": {
-        "assertions": ["custom:score > 49"],
+        "assertions": ["custom:score >= 50"],
         "onFailure": {"message": "talk to security"},
     },
     "posture:unmanaged": ["custom:managed NOT SET", "node:os NOT IN ['windows']"],
@@ -104,7 +107,7 @@ POSTURES: dict[str, list[str] | dict[str, object]] = {
 ATTRIBUTES: dict[str, tuple[object, ...]] = {
     "node:os": ("linux", "macos", "windows"),
     "node:osVersion": ("12", "12.3", "12.10", "12.3.0", "13"),
-    "custom:score": (49, 50, 49.5),
+    "custom:score": (49, 50, 49.5, "50", True),
     "custom:managed": (True, False),
     "custom:tier": ("bronze", "gold"),
 }
