@@ -1,0 +1,54 @@
+"""Bursts take the way that the path book chose."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from control.keys import DiscoPrivate
+from node.agent.mesh_transport import MeshTransport
+from node.agent.ways import BestWay, RelayWay
+from node.paths.book import PathBook, PeerAddresses
+from node.transport.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY, DISCO = b"k" * 32, DiscoPrivate.generate(os.urandom).public.raw
+REGION = 1
+
+
+@pytest.fixture
+def transport() -> Iterator[MeshTransport]:
+    book = PathBook(DiscoPrivate.generate(os.urandom), b"o" * 32, os.urandom)
+    book.set_peers([PeerAddresses(KEY, DISCO, (), REGION)], 0.0)
+    made = MeshTransport(book, port=0, mark=0)
+    yield made
+    made.close()
+
+
+def test_unproven_path_goes_by_relay_datagram_by_datagram(transport: MeshTransport) -> None:
+    assert transport.send(BestWay(KEY), b"aaabbbc", 3) == 0
+    assert transport.by_relay == [(KEY, 0, b"aaa"), (KEY, 0, b"bbb"), (KEY, 0, b"c")]
+
+
+def test_answer_by_relay_goes_back_through_its_region(transport: MeshTransport) -> None:
+    transport.send(RelayWay(KEY, 9), b"x", 1)
+    assert transport.by_relay == [(KEY, 9, b"x")]
+
+
+def test_peer_that_left_the_netmap_gets_nothing(transport: MeshTransport) -> None:
+    assert transport.send(BestWay(b"g" * 32), b"aabb", 2) == 2
+    assert transport.by_relay == []
+
+
+def test_address_is_sent_to_at_once(transport: MeshTransport) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        to = Endpoint.from_text("127.0.0.1", receiver.getsockname()[1])
+        assert transport.send(to, b"hello", 5) == 0
+        assert receiver.recv(100) == b"hello"

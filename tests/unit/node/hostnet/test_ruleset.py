@@ -1,0 +1,21 @@
+"""The nftables script of a node that forwards."""
+
+from __future__ import annotations
+
+from node.hostnet.ruleset import forwarding_ruleset, removal
+
+
+def test_only_our_own_table_is_replaced() -> None:
+    text = forwarding_ruleset("postern0", masquerades=True)
+    tables = [line for line in text.splitlines() if "table" in line]
+    assert tables
+    assert all("inet postern-postern0" in line for line in tables)
+
+
+def test_masquerading_can_be_left_out() -> None:
+    assert "masquerade" in forwarding_ruleset("postern0", masquerades=True)
+    assert "masquerade" not in forwarding_ruleset("postern0", masquerades=False)
+
+
+def test_removal_succeeds_whether_the_table_is_there_or_not() -> None:
+    assert removal("t").splitlines() == ["table inet postern-t", "delete table inet postern-t"]

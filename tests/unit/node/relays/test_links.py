@@ -1,0 +1,134 @@
+"""Relay connections against a real relay on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from control.keys import NodePrivate
+from control.wire import DerpMap, DerpNode, DerpRegion
+from node.relays.links import RelayLinks
+from relay.admission import AdmitEveryone
+from relay.app import Relay, RelayConfig
+from relay.server.tls import self_signed, server_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from node.relays.links import Received
+
+REGION = 1
+
+
+@asynccontextmanager
+async def relay() -> AsyncIterator[DerpMap]:
+    certificate, key, digest = self_signed("127.0.0.1", datetime.now(UTC))
+    private = NodePrivate.generate(os.urandom)
+    config = RelayConfig(
+        private,
+        listen=("127.0.0.1", 0),
+        tls=server_context(certificate, key, private.public.raw),
+    )
+    async with Relay(config, AdmitEveryone()) as running:
+        node = DerpNode(
+            name="1a",
+            host_name="127.0.0.1",
+            ipv4="127.0.0.1",
+            derp_port=running.ports[0],
+            cert_name=f"sha256-raw:{digest}",
+        )
+        yield DerpMap(regions={REGION: DerpRegion(region_id=REGION, nodes=(node,))})
+
+
+class End:
+    """One node's links, and what they brought."""
+
+    def __init__(self) -> None:
+        self.private = NodePrivate.generate(os.urandom)
+        self.key = self.private.public.raw
+        self.heard: asyncio.Queue[Received] = asyncio.Queue()
+        self.troubles: dict[int, str] = {}
+        self.links = RelayLinks(self.private, self._take, self._note)
+
+    def _take(self, received: list[Received]) -> None:
+        for item in received:
+            self.heard.put_nowait(item)
+
+    def _note(self, region: int, text: str) -> None:
+        self.troubles[region] = text
+
+    async def next(self) -> Received:
+        async with asyncio.timeout(10):
+            return await self.heard.get()
+
+
+@asynccontextmanager
+async def two_ends(derp_map: DerpMap) -> AsyncIterator[tuple[End, End]]:
+    a, b = End(), End()
+    try:
+        for one, other in ((a, b), (b, a)):
+            one.links.configure(derp_map, {other.key: REGION})
+            one.links.set_home(REGION)
+        yield a, b
+    finally:
+        await a.links.close()
+        await b.links.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def both_connected(a: End, b: End) -> None:
+    await until(lambda: a.links.connected and b.links.connected)
+
+
+async def test_datagrams_arrive_with_their_sender() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await both_connected(a, b)
+        a.links.send([(b.key, 0, b"one"), (b.key, 0, b"two")])
+        assert await b.next() == (a.key, REGION, b"one")
+        assert await b.next() == (a.key, REGION, b"two")
+
+
+async def test_peer_without_a_home_yet_gets_what_waited() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await both_connected(a, b)
+        a.links.configure(derp_map, {b.key: 0})
+        a.links.send([(b.key, 0, b"early")])
+        a.links.configure(derp_map, {b.key: REGION})
+        assert await b.next() == (a.key, REGION, b"early")
+
+
+async def test_stranger_gets_nothing() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, _):
+        a.links.send([(bytes(32), 0, b"x")])
+        assert a.links.dropped == 1
+
+
+async def test_lost_connection_comes_back() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await both_connected(a, b)
+        a.links.reconnect()
+        await until(lambda: not a.links.connected)
+        await both_connected(a, b)
+        b.links.send([(a.key, 0, b"again")])
+        assert await a.next() == (b.key, REGION, b"again")
+
+
+async def test_relay_that_does_not_answer_is_a_trouble_with_a_name() -> None:
+    node = DerpNode(name="1a", host_name="127.0.0.1", ipv4="127.0.0.1", derp_port=1)
+    derp_map = DerpMap(regions={REGION: DerpRegion(region_id=REGION, nodes=(node,))})
+    end = End()
+    end.links.configure(derp_map, {})
+    try:
+        end.links.set_home(REGION)
+        await until(lambda: end.troubles.get(REGION))
+        assert "127.0.0.1:1" in end.troubles[REGION]
+    finally:
+        await end.links.close()
