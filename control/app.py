@@ -174,6 +174,7 @@ async def _compose(
         origin=origin,
         on_policy=keeper.reload_stored,
         on_foreign_nodes=registrar.mark_foreign,
+        presence=presence,
     )
     return ControlServer(
         config=config,

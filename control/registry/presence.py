@@ -63,6 +63,11 @@ class Presence:
         """Return whether a node has a stream here."""
         return node_id in self._streams
 
+    @property
+    def connected_nodes(self) -> tuple[int, ...]:
+        """Nodes that have a stream here."""
+        return tuple(self._streams)
+
     def due(self, now: float) -> Due:
         """Return what is due and forget it."""
         return Due(_take_due(self._leaving, now), _take_due(self._ephemeral, now))

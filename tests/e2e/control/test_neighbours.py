@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from control.registry.liveness import SILENCE_S
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import TestNode, control_config, running_control
 from tests.support.postgres import find_postgres, postgres_server
@@ -82,3 +84,45 @@ async def test_single_use_key_lets_one_node_in_at_either_server(
         async with node.connected(server) as client:
             outcomes.append(await node.join(client, key))
     assert [type(outcome) for outcome in outcomes] == [Registered, LoginFailed]
+
+
+async def test_nodes_of_a_silent_server_are_offline_until_it_speaks_again(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    key = await one.add_auth_key(await one.add_user())
+    first, second = TestNode("alpha"), TestNode("beta")
+    async with first.connected(one) as here, second.connected(two) as there:
+        await first.join(here, key)
+        await second.join(there, key)
+        kept, stream = second.stream(there), first.stream(here)
+        await kept.next()
+        netmap = await stream.until(lambda n: [p.online for p in n.peers.values()] == [True])
+        (number,) = netmap.peers
+        tailnet = one.server.ledger.tailnet
+        # As if nothing had been heard for so long; the next word of the other puts it right.
+        one.server.neighbours.give_up(asyncio.get_running_loop().time() + SILENCE_S)
+        assert not tailnet.is_online(number)
+        async with asyncio.timeout(60):
+            while not tailnet.is_online(number):  # noqa: ASYNC110  the server has no event for it
+                await asyncio.sleep(0.01)
+
+
+async def test_server_that_starts_learns_who_is_connected_elsewhere(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.url()
+    node, watcher = TestNode("alpha"), TestNode("beta")
+    async with running_control(control_config(tmp_path, database=url)) as one:
+        key = await one.add_auth_key(await one.add_user())
+        other = control_config(tmp_path, database=url, unix_socket=str(tmp_path / "other.sock"))
+        async with node.connected(one) as here:
+            await node.join(here, key)
+            kept = node.stream(here)
+            await kept.next()
+            async with running_control(other) as two, watcher.connected(two) as there:
+                await watcher.join(there, key)
+                netmap = await watcher.stream(there).until(
+                    lambda n: any(p.online and p.name.startswith("alpha") for p in n.peers.values())
+                )
+    assert netmap.peers
