@@ -142,6 +142,8 @@ class PolicyKeeper:
             problems = checked.problems
             if checked.policy is not None:
                 self._put(InForce(checked.policy, text, 0))
+                if not at_start:
+                    _log.info("policy file read again", etag=self._in_force.etag)
                 return
         if at_start:
             denied = choose_stored([])

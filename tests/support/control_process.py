@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from node.session.driver import ControlUrl
 
@@ -20,7 +20,7 @@ _RUN = "import sys; from control.cli import main; sys.exit(main(sys.argv[1:]))"
 class ControlProcess:
     """`postern control serve` with its files in one directory."""
 
-    def __init__(self, directory: Path, database: str) -> None:
+    def __init__(self, directory: Path, database: str, **changes: Any) -> None:
         self.database = database
         self.socket = directory / "control.sock"
         self._config = directory / "control.yaml"
@@ -33,6 +33,7 @@ class ControlProcess:
             "dns": {"base_domain": "tail.example"},
             "shutdown_spread": 0,
             "register_limit": {"burst": 100_000, "per_second": 100_000},
+            **changes,
         }
         # JSON is YAML.
         self._config.write_text(json.dumps(values))
@@ -58,6 +59,19 @@ class ControlProcess:
                 self.url = ControlUrl("http", "127.0.0.1", int(line.split()[-1]))
                 return
         raise RuntimeError(f"the server did not start: {said.decode(errors='replace')}")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    async def heard(self, text: bytes) -> None:
+        """Wait until a line with a text is in its log."""
+        stderr = None if self._process is None else self._process.stderr
+        while stderr is not None and (line := await stderr.readline()):
+            if text in line:
+                return
+        raise RuntimeError(f"the server ended without saying {text.decode()}")
 
     async def kill(self) -> None:
         """End it without a chance to tidy up."""
