@@ -19,7 +19,7 @@ from tests.support.policies.scenario import Scenario, random_scenario, randoms
 if TYPE_CHECKING:
     from random import Random
 
-quiet = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+quiet = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 RULES = ("acls", "grants", "ACLS", "GRANTS")
 EXITS = {"0.0.0.0/0", "::/0"}
 

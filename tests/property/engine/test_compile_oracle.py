@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.oracle.literal import Asked
 
 # A scenario draws some hundred numbers; hypothesis counts each.
-quiet = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+quiet = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 
 
 def check_flow(scenario: Scenario, asked: Asked) -> bool:

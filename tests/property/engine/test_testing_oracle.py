@@ -27,7 +27,7 @@ from tests.support.policies.vocabulary import ATTRIBUTES
 if TYPE_CHECKING:
     from policy.model.selectors import Selector
 
-quiet = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+quiet = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 
 
 def check_cases(rng: Random, count: int = 6) -> Counter[Outcome]:
