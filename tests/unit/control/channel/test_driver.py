@@ -122,3 +122,14 @@ async def test_lost_connection_cancels_its_requests(ready: Any) -> None:
     protocol.connection_lost(None)
     async with asyncio.timeout(60):
         await protocol.closed
+
+
+async def test_client_that_takes_nothing_is_cut_off(
+    ready: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "STALL_S", 0.0)
+    _, wire, protocol = ready()
+    protocol.pause_writing()
+    with pytest.raises(ConnectionResetError, match="takes nothing"):
+        await protocol.drained(1)
+    assert wire.is_closed
