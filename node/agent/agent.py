@@ -9,12 +9,10 @@ control session ──netmap──► desired ──► tunnel (packet path, hos
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import platform
 import socket
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,19 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.rules import MalformedRuleError
+from node.agent import loop_calls
 from node.agent.bridge import Bridge
+from node.agent.bypasses import bypasses
 from node.agent.connectivity import Connectivity
 from node.agent.control_session import ControlSession, SessionState
-from node.agent.desired import Desired, desired, find_peer, home_region
+from node.agent.desired import Desired, desired, home_region
 from node.agent.health import health_lines
 from node.agent.host_description import describe
 from node.agent.names import Names
-from node.agent.status import BackendState, PeerTraffic, Snapshot
+from node.agent.pings import Pings
+from node.agent.status import BackendState, Snapshot
 from node.agent.tunnel import Tunnel
 from node.datapath.tun import TunError
 from node.hostnet.host import HostNetworkError
 from node.paths.book import EndpointsWanted, PathNews
-from node.paths.peer_path import PathChanged, PathKind, PingAnswered
+from node.paths.peer_path import PathChanged, PingAnswered
 from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
 from node.state.directory import StateDirectory, StateError
 from node.state.identity import Identity
@@ -48,12 +49,10 @@ if TYPE_CHECKING:
     from control.keys import NodePrivate
     from control.wire import Hostinfo
     from node.agent.mesh_transport import RelaySend
-    from node.hostnet.plan import IPNetwork
     from node.netmap.fold import NetMapChange
     from node.netmap.netmap import NetMap
     from node.paths.book import BookEvent
     from node.paths.netcheck.report import Report
-    from node.relays.links import Received
 
 __all__ = ["Agent", "AgentOptions", "own_version"]
 
@@ -112,7 +111,7 @@ class Agent:
         self.login_error = ""
         self._is_online = False
         self._troubles: dict[str, str] = {}
-        self._pings: dict[bytes, list[asyncio.Future[PingAnswered]]] = {}
+        self._pings = Pings()
 
     # Life.
 
@@ -195,38 +194,7 @@ class Agent:
         """Ping a peer every way; return how the first answer came. Raises PreferencesError."""
         if self.netmap is None or self.tunnel is None:
             raise PreferencesError("not connected; run `postern up`")
-        node = find_peer(self.netmap, target)
-        if node is None:
-            raise PreferencesError(f"{target}: no such node in the netmap")
-        key, tunnel = node.key.raw, self.tunnel
-        future: asyncio.Future[PingAnswered] = self._loop.create_future()
-        waiting = self._pings.setdefault(key, [])
-        waiting.append(future)
-
-        def ask() -> bool:
-            known = tunnel.path.book.ping(key, time.monotonic())
-            tunnel.path.settle()
-            return known
-
-        answer: dict[str, Any] = {
-            "name": node.name.rstrip("."),
-            "address": str((node.addresses or ())[0].network_address) if node.addresses else "",
-        }
-        try:
-            if not await tunnel.ask(ask):
-                raise PreferencesError(f"{target}: not a peer that can be pinged")
-            async with asyncio.timeout(timeout_s):
-                got = await future
-        except TimeoutError:
-            return {**answer, "error": "timed out"}
-        finally:
-            waiting.remove(future)
-        return {
-            **answer,
-            "endpoint": "" if got.endpoint is None else str(got.endpoint),
-            "relay": "" if got.endpoint is not None else self._region_code(home_region(node)),
-            "latency_ms": got.latency_ns / 1e6,
-        }
+        return await self._pings.ping(self.tunnel, self.netmap, target, timeout_s)
 
     async def netcheck(self) -> Report | None:
         """Return a full report of the network around us."""
@@ -255,7 +223,7 @@ class Agent:
                 troubles=tuple(text for _, text in sorted(self._troubles.items())),
                 exit_node_missing=self.preferences.exit_node if missing else "",
             ),
-            traffic=await tunnel.ask(lambda: _traffic(tunnel)) if tunnel is not None else {},
+            traffic=await loop_calls.traffic(tunnel) if tunnel is not None else {},
         )
 
     # What the control session says.
@@ -316,9 +284,7 @@ class Agent:
                 if self.connectivity is not None:
                     self.connectivity.refresh()
             case PathNews(node_key, PingAnswered() as answer):
-                for future in self._pings.get(node_key, []):
-                    if not future.done():
-                        future.set_result(answer)
+                self._pings.note(node_key, answer)
             case PathNews(node_key, PathChanged(kind, endpoint)):
                 LOG.info("peer %s: %s %s", node_key.hex()[:8], kind.value, endpoint or "")
             case _:
@@ -361,7 +327,7 @@ class Agent:
             await tunnel.apply(
                 wanted,
                 masquerades=self.preferences.snat_subnet_routes,
-                bypasses=await self._bypasses(netmap),
+                bypasses=await bypasses(self.preferences, netmap.derp_map),
             )
         except MalformedRuleError as error:
             self._troubles["filter"] = f"the packet filter was refused, the last one stays: {error}"
@@ -408,8 +374,10 @@ class Agent:
             node,
             interface=self._options.interface,
             port=tunnel.port,
-            send_stun=lambda data, to: _run(tunnel, lambda: tunnel.path.send_stun(data, to)),
-            on_received=lambda got: _take_relayed(tunnel, got),
+            send_stun=lambda data, to: loop_calls.run(
+                tunnel, lambda: tunnel.path.send_stun(data, to)
+            ),
+            on_received=lambda got: loop_calls.take_relayed(tunnel, got),
             on_news=self._report,
             on_link_change=self._start_over,
             on_trouble=self._note_relay,
@@ -434,16 +402,15 @@ class Agent:
         connectivity, tunnel = self.connectivity, self.tunnel
         if connectivity is not None and tunnel is not None:
             own = [item.endpoint for item in connectivity.endpoints]
-            _run(tunnel, lambda: _set_own(tunnel, own))
+            loop_calls.set_own_endpoints(tunnel, own)
         if self._session is not None:
             endpoints = connectivity.endpoints if connectivity is not None else ()
             self._session.report(self._hostinfo(), endpoints)
 
     def _start_over(self) -> None:
         """Prove every path and connection anew: our own addresses changed."""
-        tunnel = self.tunnel
-        if tunnel is not None:
-            _run(tunnel, lambda: _forget_paths(tunnel))
+        if self.tunnel is not None:
+            loop_calls.forget_paths(self.tunnel)
         if self.connectivity is not None:
             self.connectivity.relays.reconnect()
         if self._session is not None:
@@ -517,29 +484,6 @@ class Agent:
             report=connectivity.report if connectivity is not None else None,
         )
 
-    async def _bypasses(self, netmap: NetMap) -> tuple[IPNetwork, ...]:
-        """Return the servers that must stay reachable although everything goes to an exit node."""
-        if not self.preferences.exit_node:
-            return ()
-        regions = (netmap.derp_map.regions or {}) if netmap.derp_map is not None else {}
-        names = [ControlUrl.parse(self.preferences.login_server).host]
-        for region in regions.values():
-            names += [n.ipv4 or n.host_name for n in (region.nodes or () if region else ())]
-        found: list[IPNetwork] = []
-        for name in names:
-            try:
-                answers = await self._loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            except OSError as error:
-                LOG.warning("%s: %s", name, error)
-                continue
-            found += [ipaddress.ip_network(str(answer[4][0])) for answer in answers]
-        return tuple(dict.fromkeys(found))
-
-    def _region_code(self, number: int) -> str:
-        derp_map = self.netmap.derp_map if self.netmap is not None else None
-        region = (derp_map.regions or {}).get(number) if derp_map is not None else None
-        return region.region_code if region is not None else str(number)
-
     # The disk.
 
     def _save(self) -> None:
@@ -556,44 +500,3 @@ class Agent:
             self._directory.write(_NETMAP_FILE, to_disk(self.netmap))
         except StateError as error:
             self._troubles["disk"] = f"the netmap cannot be kept: {error}"
-
-
-# What runs in the packet loop.
-
-
-def _run(tunnel: Tunnel, function: Any) -> None:
-    def report(future: Any) -> None:
-        if not future.cancelled() and future.exception() is not None:
-            LOG.error("packet loop", exc_info=future.exception())
-
-    tunnel.loop.call(function).add_done_callback(report)
-
-
-def _take_relayed(tunnel: Tunnel, received: list[Received]) -> None:
-    _run(tunnel, lambda: tunnel.path.from_relay(received, time.monotonic()))
-
-
-def _set_own(tunnel: Tunnel, endpoints: list[Any]) -> None:
-    tunnel.path.book.set_own_endpoints(endpoints, time.monotonic())
-    tunnel.path.settle()
-
-
-def _forget_paths(tunnel: Tunnel) -> None:
-    tunnel.path.book.reset(time.monotonic())
-    tunnel.path.settle()
-
-
-def _traffic(tunnel: Tunnel) -> dict[bytes, PeerTraffic]:
-    now = time.monotonic()
-    found = {}
-    for key, peer in tunnel.path.device.peers.items():
-        path = tunnel.path.book.path(key)
-        is_direct = path is not None and path.kind(now) is PathKind.DIRECT and path.best is not None
-        found[key] = PeerTraffic(
-            received_bytes=peer.received_bytes,
-            sent_bytes=peer.sent_bytes,
-            last_handshake_unix_ns=peer.last_handshake_unix_ns,
-            current_address=str(path.best.endpoint) if is_direct and path and path.best else "",
-            is_active=peer.current is not None,
-        )
-    return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from node.netmap.netmap import NetMap
     from node.state.preferences import Preferences
 
-__all__ = ["BackendState", "PeerTraffic", "Snapshot", "status_json"]
+__all__ = ["BackendState", "PeerTraffic", "Snapshot", "region_code", "status_json"]
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 ACTIVE_S: Final = 120.0
@@ -113,7 +113,7 @@ def _own(snapshot: Snapshot) -> dict[str, Any]:
         **_described(node, snapshot.netmap.derp_map),
         "HostName": (node.hostinfo.hostname if node.hostinfo else "") or short_name(node),
         "Addrs": list(snapshot.own_endpoints),
-        "Relay": _region_code(snapshot.netmap.derp_map, snapshot.own_home),
+        "Relay": region_code(snapshot.netmap.derp_map, snapshot.own_home),
         "Online": snapshot.is_online,
         "InEngine": False,
     }
@@ -152,7 +152,7 @@ def _described(node: WireNode, derp_map: DerpMap | None) -> dict[str, Any]:
         "Tags": list(node.tags) if node.tags else None,
         "PrimaryRoutes": [str(p) for p in node.primary_routes] if node.primary_routes else None,
         "CurAddr": "",
-        "Relay": _region_code(derp_map, home_region(node)),
+        "Relay": region_code(derp_map, home_region(node)),
         "RxBytes": 0,
         "TxBytes": 0,
         "Created": format_time(node.created) if node.created else ZERO_TIME,
@@ -190,7 +190,8 @@ def _suffix(netmap: NetMap | None) -> str:
     return netmap.self_node.name.partition(".")[2].rstrip(".") if netmap is not None else ""
 
 
-def _region_code(derp_map: DerpMap | None, region: int) -> str:
+def region_code(derp_map: DerpMap | None, region: int) -> str:
+    """Return the short name of a relay region, empty for none."""
     found = (derp_map.regions or {}).get(region) if derp_map is not None else None
     return found.region_code if found is not None else ""
 
