@@ -31,6 +31,7 @@ from node.agent.host_description import describe
 from node.agent.names import Names
 from node.agent.pings import Pings
 from node.agent.status import BackendState, Snapshot
+from node.agent.trust import trust
 from node.agent.tunnel import Tunnel
 from node.datapath.tun import TunError
 from node.hostnet.host import HostNetworkError
@@ -153,6 +154,7 @@ class Agent:
         wanted = before.changed({**changes, "wants_running": True})
         if not wanted.login_server:
             raise PreferencesError("no control server: give --login-server=https://...")
+        trust(wanted.trusted_ca)
         try:
             ControlUrl.parse(wanted.login_server)
         except ValueError as error:
@@ -440,6 +442,7 @@ class Agent:
             disco=self._identity.disco.public,
             owner=self,
             hostinfo=self._hostinfo(),
+            tls=trust(self.preferences.trusted_ca),
             auth_key=auth_key,
             is_ephemeral=self.preferences.is_ephemeral,
             must_log_in=must_log_in,
@@ -460,6 +463,7 @@ class Agent:
             disco=self._identity.disco.public,
             owner=self,
             hostinfo=self._hostinfo(),
+            tls=trust(self.preferences.trusted_ca),
         )
         try:
             await session.log_out()

@@ -1,7 +1,7 @@
 """The agent's local API: HTTP on a Unix socket in the state directory, for its owner alone.
 
 GET  /status                     `status --json`
-GET  /state                      {"state", "auth_url", "error"}
+GET  /state                      {"state", "auth_url", "error", "health"}
 GET  /preferences
 POST /up                         {"preferences": {...}, "auth_key": "...", "must_log_in": bool}
 POST /down /logout /stop
@@ -88,7 +88,12 @@ class AgentApi:
     async def _state(self, _: web.Request) -> web.Response:
         found = await self._agent.snapshot()
         return web.json_response(
-            {"state": found.state, "auth_url": found.auth_url, "error": self._agent.login_error}
+            {
+                "state": found.state,
+                "auth_url": found.auth_url,
+                "error": self._agent.login_error,
+                "health": list(found.health),
+            }
         )
 
     async def _preferences(self, _: web.Request) -> web.Response:

@@ -27,6 +27,8 @@ from node.session.driver import (
 from node.session.login import Login, LoginFailed, Registered
 
 if TYPE_CHECKING:
+    import ssl
+
     from control.keys import DiscoPublic, NodePrivate
     from control.wire import MapResponse
     from node.netmap.fold import NetMapChange
@@ -73,6 +75,8 @@ class ControlSession:
     disco: DiscoPublic
     owner: SessionOwner
     hostinfo: Hostinfo
+    tls: ssl.SSLContext | None = None
+    """What to verify the server with; None is the system's."""
     auth_key: str = field(default="", repr=False)
     is_ephemeral: bool = False
     must_log_in: bool = False
@@ -118,17 +122,25 @@ class ControlSession:
         if self._client is not None:
             await self._client.log_out(self.identity.node.public)
             return
-        key = await fetch_server_key(self.url)
+        key = await fetch_server_key(self.url, tls=self.tls)
         async with ControlClient.connect(
-            self.url, machine=self.identity.machine, server=key, entropy=os.urandom
+            self.url,
+            machine=self.identity.machine,
+            server=key,
+            entropy=os.urandom,
+            tls=self.tls,
         ) as client:
             await client.log_out(self.identity.node.public)
 
     async def _session(self, backoff: Backoff) -> bool:
         """Hold one connection; False when a person has to act."""
-        key = await fetch_server_key(self.url)
+        key = await fetch_server_key(self.url, tls=self.tls)
         async with ControlClient.connect(
-            self.url, machine=self.identity.machine, server=key, entropy=os.urandom
+            self.url,
+            machine=self.identity.machine,
+            server=key,
+            entropy=os.urandom,
+            tls=self.tls,
         ) as client:
             if (self.must_log_in or not self.identity.is_registered) and not await self._log_in(
                 client

@@ -23,6 +23,7 @@ _POLL_S = 0.1
 _AGENT_START_S = 15.0
 _SETTINGS = (
     "login_server",
+    "trusted_ca",
     "hostname",
     "advertise_tags",
     "advertise_routes",
@@ -41,6 +42,8 @@ def main(arguments: list[str]) -> int:
     parser = parser_for("up", "Join the mesh. Settings that are not named stay as they are.")
     add = parser.add_argument
     add("--login-server", metavar="URL", help="control server")
+    add("--trust", dest="trusted_ca", type=_contents, metavar="CA.pem",
+        help="trust this authority for the control server, besides the system's")  # fmt: skip
     add("--auth-key", "--authkey", default="", metavar="KEY", help="or file:PATH")
     add("--hostname", help="name in the tailnet, instead of the host's")
     add("--advertise-tags", type=_listed, metavar="tag:A,tag:B")
@@ -58,6 +61,13 @@ def main(arguments: list[str]) -> int:
     add("--interface", default="postern0", help="tunnel interface of an agent that is started")
     add("--port", type=int, default=41641, help="UDP port of an agent that is started")
     return run_command("up", _up, parser.parse_args(arguments))
+
+
+def _contents(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
 
 
 def _listed(text: str) -> list[str]:
@@ -120,7 +130,7 @@ def _answers(options: argparse.Namespace) -> bool:
 
 
 def _wait(options: argparse.Namespace) -> int:
-    shown = ""
+    shown, told = "", set[str]()
     end = time.monotonic() + options.timeout if options.timeout else float("inf")
     while True:
         found: dict[str, Any] = ask_agent(options, "GET", "/state")
@@ -133,8 +143,13 @@ def _wait(options: argparse.Namespace) -> int:
         if found["auth_url"] and found["auth_url"] != shown:
             shown = found["auth_url"]
             print(f"\nTo authenticate, visit:\n\n\t{shown}\n", file=sys.stderr, flush=True)
+        news = list(found["health"])
         if found["state"] == "NeedsMachineAuth":
-            print("Waiting for an administrator to approve this node.", file=sys.stderr)
+            news.append("waiting for an administrator to approve this node")
+        for line in news:
+            if line not in told:
+                told.add(line)
+                print(f"postern up: {line}", file=sys.stderr, flush=True)
         if time.monotonic() > end:
             raise LocalApiError(f"still {found['state']} after {options.timeout:g} s")
         time.sleep(_POLL_S)

@@ -27,6 +27,8 @@ class Preferences:
     """Every setting. The defaults are those of a node that was never told anything."""
 
     login_server: str = ""
+    trusted_ca: str = ""
+    """Certificates, PEM, to trust for the control server besides the system's."""
     hostname: str = ""
     """Empty for the host's own name."""
     wants_running: bool = False
