@@ -32,10 +32,10 @@ _GSO_MAX_BYTES: Final = 61000
 _MARKED: Final = {"fwmark": BYPASS_MARK, "fwmask": MARK_MASK}
 _UNREACHABLE: Final = 7
 _RULES: Final[tuple[dict[str, Any], ...]] = (
-    {"priority": 5210, "table": _MAIN_TABLE, **_MARKED},
-    {"priority": 5230, "table": _DEFAULT_TABLE, **_MARKED},
-    {"priority": 5250, "action": _UNREACHABLE, **_MARKED},
-    {"priority": 5270, "table": ROUTE_TABLE},
+    {"priority": 5310, "table": _MAIN_TABLE, **_MARKED},
+    {"priority": 5330, "table": _DEFAULT_TABLE, **_MARKED},
+    {"priority": 5350, "action": _UNREACHABLE, **_MARKED},
+    {"priority": 5370, "table": ROUTE_TABLE},
 )
 _FORWARDING_FILES: Final = (
     Path("/proc/sys/net/ipv4/ip_forward"),

@@ -16,7 +16,8 @@ __all__ = ["BYPASS_MARK", "MARK_MASK", "ROUTE_TABLE", "HostPlan", "Step", "StepK
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-ROUTE_TABLE: Final = 52
+ROUTE_TABLE: Final = 7726
+"""Our own: the field's clients keep theirs in 52, and both may run on one host."""
 BYPASS_MARK: Final = 0x80000
 MARK_MASK: Final = 0xFF0000
 DEFAULT_MTU: Final = 1280

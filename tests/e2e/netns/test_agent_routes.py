@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from node.demo.network import Network, postern, wait_until
+from node.hostnet.plan import ROUTE_TABLE
 from tests.support.mesh import needs_mesh, running_network
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def test_missing_exit_node_drops_instead_of_leaking(network: Network) -> None:
 
 
 def routes(network: Network, host: str) -> str:
-    return network.lab.run(host, "ip", "route", "show", "table", "52")
+    return network.lab.run(host, "ip", "route", "show", "table", str(ROUTE_TABLE))
