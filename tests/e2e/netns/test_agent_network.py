@@ -218,6 +218,16 @@ def ended(process: subprocess.Popen[bytes]) -> None:
     wait_until(lambda: process.poll() is not None, "the end of the connection", 15)
 
 
+def test_direct_traffic_goes_on_without_the_relay(network: Network) -> None:
+    # The relay does not come back: its certificate, which nodes have pinned, is made at its start.
+    wait_until(lambda: way(network, touch=True) != "", "a direct path")
+    assert network.relay is not None
+    network.lab.stop(network.relay)
+    wait_until(lambda: network.status("engineer")["Health"] is not None, "the loss is noticed")
+    assert network.connect("engineer", "production", 443) == "open production"
+    assert network.connect("engineer", "production", 22, 1.0) == "no answer"
+
+
 def test_removed_node_loses_access_at_once(network: Network) -> None:
     # Last: the network is not what it was afterwards.
     [number] = [n["id"] for n in network.api("GET", "node")["nodes"] if n["name"] == "ops"]
