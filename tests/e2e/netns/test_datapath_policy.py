@@ -128,7 +128,7 @@ def test_offloads_turned_off_and_on_under_a_transfer_corrupt_nothing(bed: Bed) -
     bed.b.start(*bed.b.python(TRANSFER, "serve", "10.7.0.2", str(KEPT)), log="serve")
     listening(bed.b, KEPT)
     sender = bed.a.start(
-        *bed.a.python(TRANSFER, "send", "10.7.0.2", str(KEPT), "100000000", "4"), log="send"
+        *bed.a.python(TRANSFER, "send", "10.7.0.2", str(KEPT), "400000000", "4"), log="send"
     )
     before = [host.counter("TcpInCsumErrors") for host in (bed.a, bed.b)]
     switches = 0
