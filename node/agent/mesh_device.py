@@ -33,12 +33,3 @@ class MeshDevice(Device):
             if isinstance(peer.path, Endpoint) and isinstance(path, Endpoint):
                 peer.path = path
         return peer
-
-    def retry_handshake(self, public_key: bytes, now: float) -> None:
-        """Begin a handshake that waits for an answer again: a better path has just been proven.
-
-        The first attempt may have gone nowhere, and the next would come five seconds later.
-        """
-        peer = self.peers.get(public_key)
-        if peer is not None and peer.handshake is not None:
-            self._initiate(peer, now, is_retry=True)

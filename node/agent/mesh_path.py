@@ -12,7 +12,7 @@ from node.agent.ways import RelayWay
 from node.datapath.pipeline import PythonDataPath
 from node.disco.sealing import MAGIC
 from node.paths.book import PathNews, ToAddress, ToRelay
-from node.paths.peer_path import PathChanged, PathKind
+from node.paths.peer_path import PathChanged
 from node.transport.demux import DatagramKind
 from node.transport.endpoint import Endpoint
 
@@ -118,18 +118,7 @@ class MeshDataPath(PythonDataPath):
         while (event := self.book.next_event()) is not None:
             if isinstance(event, PathNews) and isinstance(event.event, PathChanged):
                 self._mesh_transport.forget_routes()
-                if event.event.kind is PathKind.DIRECT:
-                    self._retry_handshake(event.node_key)
             self._out.path_news(event)
-        self._hand_over()
-
-    def _retry_handshake(self, node_key: bytes) -> None:
-        self._mesh_device.retry_handshake(node_key, self._mesh_transport.clock())
-        for datagram in self._mesh_device.transmit():
-            self._mesh_transport.send(datagram.path, datagram.data, len(datagram.data))
-
-    def _hand_over(self) -> None:
-        """Give the agent what goes by relay."""
         datagrams, self._mesh_transport.by_relay = self._mesh_transport.by_relay, []
         if datagrams:
             self._out.relay(datagrams)
