@@ -203,6 +203,11 @@ async def dial(
             answered_by = client.session.server_key
         detail = str(error) or "timed out"
         raise DialError(f"relay {address.host}:{address.port}: {detail}", answered_by) from error
+    except asyncio.CancelledError:
+        # Nobody waits for the welcome any more, so nobody else would close the connection.
+        if client is not None:
+            client.close()
+        raise
     return client
 
 
