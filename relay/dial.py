@@ -184,13 +184,14 @@ async def dial(
     client: RelayClient | None = None
     try:
         async with asyncio.timeout(DIAL_S):
+            # One address after the other: asyncio's race between them leaks the winner's socket
+            # when it is cancelled, and whoever knows several addresses dials them in turn anyway.
             _transport, client = await loop.create_connection(
                 lambda: RelayClient(private, options, on_event),
                 address.host,
                 address.port,
                 ssl=address.tls,
                 server_hostname=address.name if address.tls else None,
-                happy_eyeballs_delay=0.2,
             )
             _check_pin(client, address)
             await client.welcomed

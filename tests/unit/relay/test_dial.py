@@ -11,12 +11,11 @@ from relay.dial import RelayAddress, dial
 
 
 async def test_cancelled_dial_closes_its_connection() -> None:
-    connected, ended = asyncio.Event(), asyncio.Event()
+    asked, ended = asyncio.Event(), asyncio.Event()
 
     async def silent_relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
         while await reader.read(4096):
-            pass
+            asked.set()
         ended.set()
         writer.close()
         await writer.wait_closed()
@@ -27,7 +26,7 @@ async def test_cancelled_dial_closes_its_connection() -> None:
     dialling = asyncio.create_task(
         dial(address, NodePrivate.generate(os.urandom), lambda _event: None)
     )
-    await connected.wait()
+    await asked.wait()
     dialling.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await dialling
