@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from control.embedded_relay import EmbeddedRelay, region_of
 from control.http.api_v1 import ApiV1
 from control.http.api_v2 import ApiV2
 from control.http.machine import MachineApi
@@ -83,6 +84,7 @@ class ControlServer:
     neighbours: Neighbours
     control_key: MachinePrivate
     sign_in: SignInPages | None = None
+    relay: EmbeddedRelay | None = None
     port: int = 0
     """Port of the public listener."""
 
@@ -101,6 +103,8 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
             ]
             if not database.is_sqlite:
                 background.append(tasks.create_task(server.neighbours.run(), name="neighbours"))
+            if server.relay is not None:
+                await server.relay.start()
             runners = [await _listen(server)]
             if config.unix_socket is not None:
                 runners.append(await _listen_locally(server, config.unix_socket))
@@ -109,9 +113,14 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
             try:
                 yield server
             finally:
-                await server.ts2021.shut_down(config.shutdown_spread.total_seconds())
+                spread_s = config.shutdown_spread.total_seconds()
+                await server.ts2021.shut_down(spread_s)
+                if server.relay is not None:
+                    await server.relay.drain(spread_s)
                 for runner in runners:
                     await runner.cleanup()
+                if server.relay is not None:
+                    await server.relay.close()
                 for task in background:
                     task.cancel()
         await server.upkeep.write_reports()
@@ -147,7 +156,7 @@ async def _compose(
         tailnet,
         keeper.in_force.policy,
         domain=domain,
-        derp_map=derp_map_of(config.derp),
+        derp_map=derp_map_of(config.derp, region_of(config)),
         dns_config=dns_config_of(config.dns),
         clock=ledger.now,
     )
@@ -191,6 +200,7 @@ async def _compose(
         sign_in=None
         if config.oidc is None
         else _sign_in(config, config.oidc, ledger, registrar, logins),
+        relay=EmbeddedRelay(config, ledger) if config.derp.server.enabled else None,
     )
 
 
@@ -259,12 +269,18 @@ async def _listen(server: ControlServer) -> web.AppRunner:
         server.sign_in.add_routes(app)
     ApiV1(server).add_routes(app, is_local=False)
     ApiV2(server).add_routes(app)
+    if server.relay is not None:
+        server.relay.add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     host, _, port = config.listen_addr.rpartition(":")
-    site = web.TCPSite(
-        runner, host.strip("[]"), int(port), ssl_context=_tls(config), reuse_address=True
-    )
+    host, tls = host.strip("[]"), _tls(config)
+    if server.relay is None:
+        site: web.BaseSite = web.TCPSite(
+            runner, host, int(port), ssl_context=tls, reuse_address=True
+        )
+    else:
+        site = server.relay.site(runner, host, int(port), tls)
     await site.start()
     server.port = runner.addresses[0][1]
     _log.info("listening", address=config.listen_addr, port=server.port)

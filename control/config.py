@@ -133,10 +133,53 @@ class DerpRegionConfig(_Section):
     nodes: tuple[DerpNodeConfig, ...]
 
 
+class DerpServer(_Section):
+    """The relay inside this server, on its listener."""
+
+    enabled: bool = False
+    """Relay between members of the tailnet. Needs an https `server_url`."""
+    region_id: Annotated[int, Field(gt=0)] = 999
+    region_code: str = "control"
+    region_name: str = "Control server"
+    private_key_path: Path = Path("derp.key")
+    """File of the relay's key; made with mode 0600 at the first start."""
+    stun_listen_addr: str = "0.0.0.0:3478"
+    """UDP address and port of STUN; empty for none."""
+    ipv4: str = ""
+    """Address that nodes are told, where they shall not ask DNS."""
+    ipv6: str = ""
+
+    @property
+    def stun_address(self) -> tuple[str, int] | None:
+        """Host and port of STUN, or None without."""
+        if not self.stun_listen_addr:
+            return None
+        host, _, port = self.stun_listen_addr.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _check(self) -> DerpServer:
+        port = self.stun_listen_addr.rpartition(":")[2]
+        if self.stun_listen_addr and not (port.isascii() and port.isdigit()):
+            raise ValueError("stun_listen_addr: an address and port such as 0.0.0.0:3478")
+        return self
+
+
 class Derp(_Section):
     """Relays that nodes are told of."""
 
     regions: tuple[DerpRegionConfig, ...] = ()
+    server: DerpServer = DerpServer()
+
+    @model_validator(mode="after")
+    def _check(self) -> Derp:
+        ids = [region.id for region in self.regions]
+        if self.server.enabled:
+            ids.append(self.server.region_id)
+        twice = {number for number in ids if ids.count(number) > 1}
+        if twice:
+            raise ValueError(f"regions: each needs an id of its own; {min(twice)} stands twice")
+        return self
 
 
 class Ephemeral(_Section):
@@ -266,6 +309,11 @@ class ControlConfig(BaseSettings):
             )
         if self.dns.magic_dns and "." not in domain.strip("."):
             raise ValueError("dns.base_domain: a domain with a dot is needed for MagicDNS")
+        if self.derp.server.enabled and parts.scheme != "https":
+            raise ValueError(
+                "derp.server.enabled: relays are reached by TLS only; give server_url an https "
+                "URL, of a proxy in front if this server has no certificate"
+            )
         if any(proxy.prefixlen == 0 for proxy in self.trusted_proxies):
             raise ValueError("trusted_proxies: /0 would believe everybody")
         return self

@@ -47,10 +47,12 @@ def dns_config_of(dns: Dns) -> DnsConfig:
     )
 
 
-def derp_map_of(derp: Derp) -> DerpMap:
+def derp_map_of(derp: Derp, embedded: DerpRegion | None = None) -> DerpMap:
     """Return the relays that every node is told of; the vendor's are left out."""
+    own = {} if embedded is None else {embedded.region_id: embedded}
     return DerpMap(
-        regions={
+        regions=own
+        | {
             region.id: DerpRegion(
                 region_id=region.id,
                 region_code=region.code,

@@ -2,7 +2,7 @@
 
 Alone: `async with Relay(config, admission): …`. Inside another server: the host keeps its own
 listener and gives its protocol factory to `listener_factory`, or hands over single connections;
-`pages.routes()` are the HTTP endpoints a relay must answer.
+`pages.derp_routes()` are the HTTP endpoints a relay must answer.
 """
 
 from __future__ import annotations

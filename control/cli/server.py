@@ -44,6 +44,12 @@ _TLS_TEMPLATE: Final = """\
 tls:
   cert_path: {directory}/server.pem
   key_path: {directory}/server.key
+# Carries what cannot go direct, on the port above, with STUN beside it.
+derp:
+  server:
+    enabled: true
+    private_key_path: {directory}/derp.key
+    stun_listen_addr: "{stun}"
 """
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -122,7 +128,7 @@ def initialise(options: argparse.Namespace, _client: ApiClient, output: Output) 
     # Who names a host means others to reach it.
     address = "0.0.0.0" if options.host else _LOOPBACK[0]  # noqa: S104  asked for
     listen = f"{address}:{8080 if options.plain else 8443}"
-    values = {"directory": directory, "listen": listen}
+    values = {"directory": directory, "listen": listen, "stun": f"{address}:3478"}
     try:
         # Opened before anything else, so that a second run touches nothing.
         with path.open("x") as file:
@@ -132,7 +138,7 @@ def initialise(options: argparse.Namespace, _client: ApiClient, output: Output) 
             else:
                 said = _make_certificates(directory, hosts)
                 file.write(_TEMPLATE.format(url=f"https://{_authority(hosts[0])}:8443", **values))
-                file.write(_TLS_TEMPLATE.format(directory=directory))
+                file.write(_TLS_TEMPLATE.format(**values))
     except FileExistsError as error:
         raise InvalidRequestError(
             f"{error.filename} is there already; delete it or use it"

@@ -18,6 +18,7 @@ class Metrics:
 
     def __init__(self, server: ControlServer) -> None:
         self._registry = CollectorRegistry()
+        self._relay = server.relay
         tailnet = server.ledger.tailnet
         for name, about, count in (
             ("nodes", "Nodes of the tailnet.", lambda: len(tailnet)),
@@ -49,8 +50,9 @@ class Metrics:
         app.router.add_get("/metrics", self._metrics)
 
     def text(self) -> bytes:
-        """Return every metric."""
-        return generate_latest(self._registry)
+        """Return every metric, the embedded relay's among them."""
+        own = generate_latest(self._registry)
+        return own if self._relay is None else own + self._relay.metrics()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.text(), content_type="text/plain", charset="utf-8")

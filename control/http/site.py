@@ -105,8 +105,7 @@ class Site:
             key = NodePublic.from_text(asked["NodePublic"])
         except (ValueError, KeyError, TypeError, AttributeError, KeyTextError, RecursionError):
             return False
-        node = self._ledger.tailnet.node_by_key(key)
-        return node is not None and node.is_authorized and not node.is_expired(self._ledger.now())
+        return self._ledger.tailnet.is_member(key, self._ledger.now())
 
     async def _generate_204(self, request: web.Request) -> web.Response:
         challenge = request.headers.get("X-Tailscale-Challenge", "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from control.keys import MachinePublic, NodePublic
     from control.store.records import NodeRecord, UserRecord
@@ -64,6 +65,11 @@ class Tailnet:
         """
         node = self.node_by_key(key)
         return node if node is not None and node.machine_key == machine else None
+
+    def is_member(self, key: NodePublic, now: datetime) -> bool:
+        """Return whether a node takes part, and so may use relays: known, let in, not expired."""
+        node = self.node_by_key(key)
+        return node is not None and node.is_authorized and not node.is_expired(now)
 
     def nodes_of_machine(self, machine: MachinePublic) -> list[NodeRecord]:
         """Return the nodes of one installation, by number."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ from relay.admission import Admission, AdmitEveryone, AdmitKeys
 from relay.app import NO_LIMIT, Relay, RelayConfig
 from relay.dial import RelayAddress
 from relay.frames import KEY_BYTES, MAX_PACKET_BYTES
+from relay.key_file import load_server_key
 from relay.ratelimit import RateLimit
 from relay.server.tls import client_context, self_signed, server_context
 from relay.server.verify import AdmitByUrl
@@ -174,19 +174,10 @@ def _node_key(text: str) -> bytes:
 
 
 def _server_key(path: Path) -> NodePrivate:
-    """Read the key file of the field's relay, or make one that only its owner can read."""
-    if not path.exists():
-        private = NodePrivate.generate(os.urandom)
-        text = json.dumps({"PrivateKey": private.to_secret_text()})
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text + "\n")
-        return private
     try:
-        return NodePrivate.from_secret_text(json.loads(_read(path))["PrivateKey"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(
-            f'{path}: not a server key file; expected {{"PrivateKey": "privkey:…"}}'
-        ) from error
+        return load_server_key(path)
+    except ValueError as error:
+        raise SettingError(str(error)) from error
 
 
 def _mesh_key(path: Path | None) -> MeshKey | None:

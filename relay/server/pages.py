@@ -84,25 +84,31 @@ class Pages:
         body, content_type = exposition(self.hub, self.stun_sockets)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes, for an application of our own or of a host."""
+    def derp_routes(self) -> list[web.RouteDef]:
+        """Return what every server that relays must answer, whatever else it is."""
         probes = ("/derp/probe", "/derp/latency-check")
         return [
             *(web.get(path, self.probe) for path in probes),
             *(web.route("*", path, self.bad_probe) for path in probes),
-            web.route("*", "/generate_204", self.no_content),
             web.get("/bootstrap-dns", self.bootstrap_dns),
-            web.get("/robots.txt", self.robots),
             web.get(DERP_PATH, self.derp),
+        ]
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of a relay that stands alone."""
+        return [
+            *self.derp_routes(),
+            web.route("*", "/generate_204", self.no_content),
+            web.get("/robots.txt", self.robots),
+            web.get("/", self.index),
+            web.get("/debug/metrics", self.metrics),
         ]
 
 
 def build_application(pages: Pages) -> web.Application:
     """Return the application of a relay that stands alone."""
     application = web.Application()
-    application.add_routes(
-        [*pages.routes(), web.get("/", pages.index), web.get("/debug/metrics", pages.metrics)]
-    )
+    application.add_routes(pages.routes())
     return application
 
 
