@@ -49,7 +49,8 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Descriptions are what docs/configuration is made of.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Noise(_Section):
@@ -92,8 +93,11 @@ class ExtraRecord(_Section):
     """A name that nodes answer themselves."""
 
     name: str
+    """The full name."""
     type: Literal["A", "AAAA"]
+    """`A` or `AAAA`."""
     value: str
+    """The address."""
 
 
 class Dns(_Section):
@@ -115,22 +119,34 @@ class DerpNodeConfig(_Section):
     """A relay of a region."""
 
     name: str
+    """Any, unlike the others in the map; shown to people."""
     host_name: str
+    """Where to reach it, and the name in its certificate."""
     ipv4: str = ""
+    """Address to use in place of DNS; `none` where it has none of this family."""
     ipv6: str = ""
+    """The same for IPv6."""
     stun_port: int = 0
+    """UDP port of STUN; 0 stands for 3478, -1 for no STUN."""
     derp_port: int = 0
+    """TCP port of DERP over TLS; 0 stands for 443."""
     cert_name: str = ""
+    """Another name in its certificate, or `sha256-raw:HEX` of the only certificate to accept."""
     insecure_for_tests: bool = False
+    """Take any certificate. Never outside a laboratory."""
 
 
 class DerpRegionConfig(_Section):
     """Relays that are meshed with one another."""
 
     id: Annotated[int, Field(gt=0)]
+    """Number, unlike the others in the map; kept for good, as nodes remember it."""
     code: str
+    """Short name for people, as in `via DERP(code)`."""
     name: str = ""
+    """Long name; the code where empty."""
     nodes: tuple[DerpNodeConfig, ...]
+    """Relays, in the order in which nodes try them."""
 
 
 class DerpServer(_Section):
@@ -139,8 +155,11 @@ class DerpServer(_Section):
     enabled: bool = False
     """Relay between members of the tailnet. Needs an https `server_url`."""
     region_id: Annotated[int, Field(gt=0)] = 999
+    """Number of its region, unlike those of `derp.regions`."""
     region_code: str = "control"
+    """Short name for people."""
     region_name: str = "Control server"
+    """Long name."""
     private_key_path: Path = Path("derp.key")
     """File of the relay's key; made with mode 0600 at the first start."""
     stun_listen_addr: str = "0.0.0.0:3478"
@@ -148,6 +167,7 @@ class DerpServer(_Section):
     ipv4: str = ""
     """Address that nodes are told, where they shall not ask DNS."""
     ipv6: str = ""
+    """The same for IPv6."""
 
     @property
     def stun_address(self) -> tuple[str, int] | None:
@@ -216,6 +236,7 @@ class PolicyConfig(_Section):
     """Where the policy is kept."""
 
     mode: Literal["database", "file"] = "database"
+    """`database`: set through CLI and API, every version kept. `file`: read from `path`."""
     path: Path | None = None
     """The file, in file mode. SIGHUP reads it again."""
 
@@ -230,7 +251,9 @@ class Tls(_Section):
     """Certificate of the server; without one it speaks plain HTTP, behind a proxy with TLS."""
 
     cert_path: Path | None = None
+    """Certificate and chain, PEM."""
     key_path: Path | None = None
+    """Private key, PEM."""
 
     @model_validator(mode="after")
     def _check(self) -> Tls:
@@ -243,7 +266,9 @@ class Log(_Section):
     """What is logged, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug`, `info`, `warning` or `error`, and what is worse."""
     format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for machines: one object a line."""
 
 
 class ControlConfig(BaseSettings):
@@ -254,6 +279,7 @@ class ControlConfig(BaseSettings):
         frozen=True,
         env_prefix="POSTERN_CONTROL_",
         env_nested_delimiter="__",
+        use_attribute_docstrings=True,
     )
 
     server_url: str = "http://127.0.0.1:8080"
@@ -265,6 +291,7 @@ class ControlConfig(BaseSettings):
     unix_socket: Path | None = Path("control.sock")
     """Socket of the local API, which asks for no key: whoever may open it is an administrator."""
     unix_socket_permission: str = "0770"
+    """Mode of the socket, in octal."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """Proxies whose X-Forwarded-For is believed."""
     database: str = "sqlite:///control.db"

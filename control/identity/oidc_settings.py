@@ -22,15 +22,18 @@ class Oidc(BaseModel):
     Register `SERVER_URL/oidc/callback` as redirect URI there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     issuer: str
     """The provider's URL, exactly as its tokens spell it; https, or http on loopback."""
     client_id: str
+    """The name under which the provider knows the server."""
     client_secret: SecretStr | None = None
+    """What proves it to the provider; better in a file or the environment."""
     client_secret_path: Path | None = None
     """File with the secret, instead of `client_secret`; neither for a public client."""
     scope: tuple[str, ...] = ("openid", "profile", "email")
+    """What to ask for; some providers want one more for groups."""
     extra_params: dict[str, str] = {}
     """More parameters of the authorisation request, such as `domain_hint`."""
     email_verified_required: bool = True
