@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from control.errors import InvalidRequestError
@@ -52,7 +53,10 @@ class Database:
 
     @classmethod
     async def open(cls, url_text: str) -> Self:
-        """Connect, migrate to the newest schema, and return the database."""
+        """Connect, migrate to the newest schema, and return the database.
+
+        Raises InvalidRequestError for one of a newer version of Postern.
+        """
         url = normalised_url(url_text)
         engine = create_async_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
         if url.get_backend_name() == "sqlite":
@@ -112,4 +116,10 @@ def _migrate(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise InvalidRequestError(
+            f"database: {error}. A newer version of Postern made it: run that version, or restore "
+            "the backup from before the upgrade"
+        ) from None

@@ -41,6 +41,15 @@ async def test_opening_again_keeps_what_is_there(database_url: str) -> None:
     await second.close()
 
 
+async def test_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    database = await Database.open(database_url)
+    async with database.writing() as transaction:
+        await transaction.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    await database.close()
+    with pytest.raises(InvalidRequestError, match="newer version of Postern"):
+        await Database.open(database_url)
+
+
 OPEN = """
 import asyncio, sys
 from control.store.database import Database
