@@ -26,7 +26,7 @@ from relay.server.hub import Hub
 from relay.server.pages import Pages, build_application
 from relay.server.stun_socket import StunSocket
 from relay.session_client import ClientOptions
-from relay.session_server import WRITE_TIMEOUT_S, ServerIdentity
+from relay.welcome import WRITE_TIMEOUT_S, ServerIdentity
 
 if TYPE_CHECKING:
     import ssl

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from relay._frame_types import (
     DISCO_MAGIC,
     DISCO_MIN_BYTES,
@@ -25,93 +27,100 @@ if TYPE_CHECKING:
 
 __all__ = ["forward_from", "header_at"]
 
+FEW = 4
+"""Below this many equal frames, going through them is cheaper than laying an array over them."""
 
-FEW = 24
-"""Below this many equal frames, going through frames is cheaper than through header bytes."""
+FIRST_LOOK = 32
+"""How many frames the first look ahead covers."""
 
+_HEAD_BYTES = HEADER_BYTES + KEY_BYTES
+_HEAD = np.dtype(("V", _HEAD_BYTES))
+_MAGIC = np.dtype(("V", len(DISCO_MAGIC)))
 _RECEIVE = bytes((FrameType.RECV_PACKET,))
 
 
-def header_at(stream: bytearray, at: int) -> tuple[int, int]:
+def header_at(stream: bytes | bytearray, at: int) -> tuple[int, int]:
     """Return the type and the announced length of the frame that starts at `at`."""
     kind, length = HEADER.unpack_from(stream, at)
     return kind, length
 
 
 def forward_from(
-    stream: bytearray, start: int, connection: Connection, router: Router, now: float
+    stream: bytearray, start: int, end: int, connection: Connection, router: Router, now: float
 ) -> int:
-    """Forward the SendPackets for one peer that start at `start`; return where they end.
+    """Forward the SendPackets for one peer that start at `start`; return where they stop.
 
-    `stream` is changed in place and must not be written to afterwards. Returns `start` while the
-    first frame is incomplete. Raises RemoteFaultError(BAD_LENGTH).
+    `stream` is changed in place, and what is handed on looks into it. Returns `start` while the
+    first frame does not fit before `end`. Raises RemoteFaultError(BAD_LENGTH).
     """
     key_at = start + HEADER_BYTES
+    length = header_at(stream, start)[1]
+    if not KEY_BYTES <= length <= KEY_BYTES + MAX_PACKET_BYTES:
+        raise RemoteFaultError(Fault.BAD_LENGTH, f"SendPacket of {length} bytes")
+    if key_at + length > end:
+        return start
     destination = bytes(stream[key_at : key_at + KEY_BYTES])
     target = router.find(destination)
     if target is None or not target.outbox.can_stream:
-        return _forward_one(stream, start, connection, router, now)
-    stop, packets, disco = _rewrite_run(stream, start, destination, connection.key)
-    if packets:
-        connection.hearers.add(destination)
-        router.counters.packets_received += packets
-        router.counters.packets_received_disco += disco
-        target.outbox.stream(memoryview(stream)[start:stop], packets)
+        packet = bytes(stream[key_at + KEY_BYTES : key_at + length])
+        _forward_one(destination, packet, connection, router, now)
+        return key_at + length
+    stop, packets, disco = _rewrite_run(stream, start, end, destination, connection.key)
+    connection.hearers.add(destination)
+    router.counters.packets_received += packets
+    router.counters.packets_received_disco += disco
+    target.outbox.stream(memoryview(stream)[start:stop], packets)
     return stop
 
 
 def _rewrite_run(
-    stream: bytearray, start: int, destination: bytes, source: bytes
+    stream: bytearray, start: int, end: int, destination: bytes, source: bytes
 ) -> tuple[int, int, int]:
-    """Rewrite frames while they are whole and for `destination`; return end, packets, disco."""
+    """Rewrite frames while they are whole and for `destination`; return end, packets, disco.
+
+    Ends before a bad length, which is reported when it is the first to be looked at.
+    """
     at, packets, disco = start, 0, 0
-    while True:
-        found = _rewrite_equal(stream, at, destination, source)
-        if found is None:
-            # The bad length is reported when it is the first to be looked at, not before.
-            if packets:
-                break
-            raise _bad_length(header_at(stream, at)[1])
-        stop, count, secret = found
-        if not count:
+    while end - at >= _HEAD_BYTES and stream[at] == FrameType.SEND_PACKET:
+        length = header_at(stream, at)[1]
+        count = (end - at) // (HEADER_BYTES + length)
+        if (
+            not count
+            or not KEY_BYTES <= length <= KEY_BYTES + MAX_PACKET_BYTES
+            or not stream.startswith(destination, at + HEADER_BYTES)
+        ):
             break
-        at, packets, disco = stop, packets + count, disco + secret
+        at, count, secret = _rewrite_equal(stream, at, count, source)
+        packets, disco = packets + count, disco + secret
     return at, packets, disco
 
 
 def _rewrite_equal(
-    stream: bytearray, start: int, destination: bytes, source: bytes
-) -> tuple[int, int, int] | None:
-    """Rewrite the frames that are as long as the first one; return end, packets, disco.
+    stream: bytearray, start: int, count: int, source: bytes
+) -> tuple[int, int, int]:
+    """Rewrite the frames whose head equals that of the first; return end, packets, disco.
 
-    Bulk traffic comes in frames of one length, so the same header byte of all of them is one
-    extended slice: the loop runs over 37 header bytes, not over packets. Returns None if the
-    first frame's length is not allowed.
+    `count` is how many frames of the first one's length there is room for. Bulk traffic comes in
+    frames of one length: their heads are one array of a stride, compared and replaced at once.
     """
-    if len(stream) - start < HEADER_BYTES or stream[start] != FrameType.SEND_PACKET:
-        return start, 0, 0
-    length = header_at(stream, start)[1]
-    if not KEY_BYTES <= length <= KEY_BYTES + MAX_PACKET_BYTES:
-        return None
-    stride = HEADER_BYTES + length
-    packet_at = start + HEADER_BYTES + KEY_BYTES
-    if not stream.startswith(destination, start + HEADER_BYTES):
-        return start, 0, 0
-    head = bytes(stream[start:packet_at])
-    count = (len(stream) - start) // stride
-    if count > 1:
-        count = _count_alike(stream, start, stride, count, head)
+    head = bytes(stream[start : start + _HEAD_BYTES])
+    stride = HEADER_BYTES + header_at(head, 0)[1]
+    count = _count_alike(stream, start, stride, count, head)
     stop = start + count * stride
-    if count >= FEW:
-        stream[start:stop:stride] = _RECEIVE * count
-        for offset in range(KEY_BYTES):
-            first = start + HEADER_BYTES + offset
-            stream[first:stop:stride] = source[offset : offset + 1] * count
-    else:
+    replaced = _RECEIVE + head[1:HEADER_BYTES] + source
+    if count < FEW:
         for at in range(start, stop, stride):
-            stream[at] = _RECEIVE[0]
-            stream[at + HEADER_BYTES : at + HEADER_BYTES + KEY_BYTES] = source
-    return stop, count, _count_disco(stream, packet_at, stop, stride)
+            stream[at : at + _HEAD_BYTES] = replaced
+    else:
+        _array(_HEAD, stream, start, count, stride)[:] = np.void(replaced)
+    return stop, count, _count_disco(stream, start + _HEAD_BYTES, count, stride)
+
+
+def _array(
+    kind: np.dtype[np.void], stream: bytearray, start: int, count: int, stride: int
+) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """Lay an array over `count` places of the stream, `stride` apart."""
+    return np.ndarray((count,), kind, stream, start, (stride,))
 
 
 def _count_alike(stream: bytearray, start: int, stride: int, count: int, head: bytes) -> int:
@@ -121,52 +130,45 @@ def _count_alike(stream: bytearray, start: int, stride: int, count: int, head: b
     in proportion to what is forwarded, not to what is buffered.
     """
     alike = 1
-    while alike < min(count, FEW) and stream.startswith(head, start + alike * stride):
+    while alike < min(count, FEW):
+        if not stream.startswith(head, start + alike * stride):
+            return alike
         alike += 1
-    if alike < FEW:
-        return alike
     while alike < count:
-        limit = min(count, alike * 8)
-        alike = _count_alike_of(stream, start, stride, limit, head)
-        if alike < limit:
-            break
+        more = min(count, max(FIRST_LOOK, alike * 8)) - alike
+        heads = _array(_HEAD, stream, start + alike * stride, more, stride).tobytes()
+        if heads != head * more:
+            return alike + _equal_at_front(heads, head)
+        alike += more
     return alike
 
 
-def _count_alike_of(stream: bytearray, start: int, stride: int, count: int, head: bytes) -> int:
-    for offset in range(len(head)):
-        column = stream[start + offset : start + count * stride : stride]
-        count -= len(column.lstrip(head[offset : offset + 1]))
+def _equal_at_front(heads: bytes, head: bytes) -> int:
+    """Return how many times `heads` repeats `head` before something else comes."""
+    count = 0
+    while heads.startswith(head, count * _HEAD_BYTES):
+        count += 1
     return count
 
 
-def _count_disco(stream: bytearray, packet_at: int, stop: int, stride: int) -> int:
+def _count_disco(stream: bytearray, packet_at: int, count: int, stride: int) -> int:
     """Return how many of the packets, `stride` apart, look like path discovery."""
-    if stride < HEADER_BYTES + KEY_BYTES + DISCO_MIN_BYTES:
+    if stride < _HEAD_BYTES + DISCO_MIN_BYTES:
         return 0
-    if DISCO_MAGIC[0] not in stream[packet_at:stop:stride]:
+    if count < FEW:
+        stop = packet_at + count * stride
+        return sum(stream.startswith(DISCO_MAGIC, at) for at in range(packet_at, stop, stride))
+    starts = _array(_MAGIC, stream, packet_at, count, stride).tobytes()
+    if DISCO_MAGIC not in starts:
         return 0
-    return sum(stream.startswith(DISCO_MAGIC, at) for at in range(packet_at, stop, stride))
+    size = len(DISCO_MAGIC)
+    return sum(starts.startswith(DISCO_MAGIC, at) for at in range(0, len(starts), size))
 
 
 def _forward_one(
-    stream: bytearray, start: int, connection: Connection, router: Router, now: float
-) -> int:
-    _kind, length = header_at(stream, start)
-    if not KEY_BYTES <= length <= KEY_BYTES + MAX_PACKET_BYTES:
-        raise _bad_length(length)
-    key_at = start + HEADER_BYTES
-    stop = key_at + length
-    if stop > len(stream):
-        return start
-    packet_at = key_at + KEY_BYTES
-    packet = bytes(stream[packet_at:stop])
+    destination: bytes, packet: bytes, connection: Connection, router: Router, now: float
+) -> None:
     router.counters.packets_received += 1
     if packet.startswith(DISCO_MAGIC):
         router.counters.packets_received_disco += 1
-    router.deliver(connection, bytes(stream[key_at:packet_at]), packet, now)
-    return stop
-
-
-def _bad_length(length: int) -> RemoteFaultError:
-    return RemoteFaultError(Fault.BAD_LENGTH, f"SendPacket of {length} bytes")
+    router.deliver(connection, destination, packet, now)

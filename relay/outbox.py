@@ -15,7 +15,7 @@ from relay.counters import Counters, DropReason, PacketKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_SIGNALS", "QUEUE_DEPTH", "Outbox"]
+__all__ = ["MAX_SIGNALS", "QUEUE_DEPTH", "Chunk", "Outbox"]
 
 QUEUE_DEPTH = 32
 """Packets of each kind that wait for a connection that does not read."""
@@ -24,6 +24,7 @@ MAX_SIGNALS = 65_536
 """Signals (pongs, presence, departures) that may wait; past it the connection is beyond help."""
 
 Chunk = bytes | bytearray | memoryview
+"""A view may look into a buffer that is used again: see `Outbox.stream`."""
 
 
 class Outbox:
@@ -87,7 +88,11 @@ class Outbox:
             self.is_overrun = True
 
     def stream(self, run: Chunk, packets: int) -> None:
-        """Hand over consecutive whole packet frames. Only while `can_stream`."""
+        """Hand over consecutive whole packet frames. Only while `can_stream`.
+
+        A view is good until whoever received it reads again, so it must be taken and written, or
+        copied, before (`ServerSession.receive_within`).
+        """
         self._counters.packets_sent += packets
         self._append(run, len(run))
 

@@ -45,6 +45,7 @@ class Connection:
         "flags",
         "has_twin",
         "hearers",
+        "is_gone",
         "is_home",
         "is_watcher",
         "key",
@@ -72,6 +73,8 @@ class Connection:
         self.port = port
         self.flags = flags
         self.connected_at = now
+        self.is_gone = False
+        """Whether it was removed from the router."""
         self.is_home = False
         self.is_watcher = False
         self.has_twin = False
@@ -144,6 +147,7 @@ class Router:
     def unregister(self, connection: Connection) -> None:
         """Remove a connection; if it was the last of its key, tell whoever cares."""
         key = connection.key
+        connection.is_gone = True
         self._watchers.discard(connection)
         connection.outbox.discard(DropReason.GONE_DISCONNECTED)
         twins = self._twins.get(key)

@@ -6,8 +6,9 @@
                     └───────────────────────────► CLOSED ◄──────────────┘
 
 Bytes go in through `receive`, bytes come out of `outbox`; who may connect is asked of the driver
-with `AdmissionAsked` and told with `admit` or `refuse`. Source: relay reference 1.6 to 1.11.
-Packets, the one frequent frame, go through `relay.fastpath`.
+with `AdmissionAsked` and told with `admit` or `refuse`. What a client says first is the business
+of `relay.welcome`, what it sends afterwards that of `relay.inflow`. Source: relay reference 1.6
+to 1.11.
 """
 
 from __future__ import annotations
@@ -17,45 +18,33 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from control.keys import Box, Entropy, KeyTextError, MeshKey, NodePrivate
 from relay.errors import Fault, RemoteFaultError, UsageError
-from relay.fastpath import forward_from, header_at
+from relay.fastpath import header_at
 from relay.frames import (
     HEADER_BYTES,
-    KEY_BYTES,
-    MAX_CLIENT_INFO_BYTES,
-    MAX_PACKET_BYTES,
-    ClientInfoFrame,
-    ClosePeer,
-    ForwardPacket,
-    FrameType,
     Health,
     IpAddress,
     KeepAlive,
-    NotePreferred,
-    Ping,
-    Pong,
-    PresenceFlag,
     Restarting,
     ServerInfoFrame,
     ServerKey,
-    WatchConns,
-    decode,
     encode,
 )
-from relay.handshake import ClientInfo, ServerInfo, greeting_box, open_client_info, seal_greeting
+from relay.handshake import ClientInfo, seal_greeting
+from relay.inflow import BIGGEST_FRAME_BYTES, Inflow
 from relay.outbox import Outbox
 from relay.ratelimit import RateLimit, TokenBucket
 from relay.router import Connection, Router
+from relay.welcome import Greeting, ServerIdentity, read_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "FRONT_BYTES",
     "AdmissionAsked",
     "ClientLeft",
     "Phase",
-    "ServerIdentity",
     "ServerSession",
     "SessionEvent",
 ]
@@ -63,32 +52,12 @@ __all__ = [
 HANDSHAKE_S = 10.0
 KEEPALIVE_S = 60.0
 KEEPALIVE_JITTER_S = 5.0
-WRITE_TIMEOUT_S = 2.0
 MESH_WRITE_TIMEOUT_S = 30.0
-HOME_SETTLE_S = 5.0
-"""A home flag that changes sooner after connecting is the client finding its feet, not a move."""
-
 MAX_UNREAD_BYTES = 1 << 20
 """What a driver may still hand over between AdmissionAsked and the verdict."""
 
-_BIGGEST_FRAME = 2 * KEY_BYTES + MAX_PACKET_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class ServerIdentity:
-    """What all sessions of one server share."""
-
-    private: NodePrivate
-    entropy: Entropy
-    mesh_key: MeshKey | None = None
-    info: ServerInfo = ServerInfo()  # noqa: RUF009  frozen
-    write_timeout_s: float = WRITE_TIMEOUT_S
-    rate: RateLimit = RateLimit(0, 0)  # noqa: RUF009  frozen
-
-    @property
-    def public(self) -> bytes:
-        """The server's public key, 32 raw bytes."""
-        return self.private.public.raw
+FRONT_BYTES = BIGGEST_FRAME_BYTES
+"""Room in front of what a driver reads, for the frame whose beginning came earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +115,9 @@ class ServerSession:
         self.connection: Connection | None = None
         self._events: deque[SessionEvent] = deque()
         self._tail = bytearray()
-        self._skip = 0
-        self._key = b""
-        self._box: Box | None = None
-        self._info = ClientInfo()
+        self._needed = HEADER_BYTES
+        self._greeting: Greeting | None = None
+        self._inflow: Inflow | None = None
         self._bucket = TokenBucket(identity.rate, now)
         self._handshake_by = now + HANDSHAKE_S
         jitter = int.from_bytes(identity.entropy(2), "big") / 65_535 * KEEPALIVE_JITTER_S
@@ -161,12 +129,17 @@ class ServerSession:
     @property
     def key(self) -> bytes:
         """The client's node key, empty until it proved one."""
-        return self._key
+        return self._greeting.key if self._greeting else b""
 
     @property
     def client_info(self) -> ClientInfo:
         """What the client said of itself."""
-        return self._info
+        return self._greeting.info if self._greeting else ClientInfo()
+
+    @property
+    def is_mesh_peer(self) -> bool:
+        """Whether the client proved to be another server of the region."""
+        return self._greeting is not None and self._greeting.is_mesh_peer
 
     @property
     def is_closed(self) -> bool:
@@ -192,95 +165,86 @@ class ServerSession:
             return 0.0
         self._counters.bytes_received += len(data)
         self._tail += data
-        return self._advance(now)
+        if self.phase is Phase.AWAIT_VERDICT:
+            if len(self._tail) > MAX_UNREAD_BYTES:
+                self._close(Fault.BACKLOG, "too much sent before admission")
+            return 0.0
+        if len(self._tail) < self._needed:
+            return 0.0
+        # Runs that are handed on look into this buffer: what comes next goes into another.
+        stream, self._tail = self._tail, bytearray()
+        return self._advance(stream, 0, len(stream), now)
 
-    def _advance(self, now: float) -> float:
-        stream = self._tail
-        charged = 0
+    def receive_within(self, buffer: bytearray, start: int, stop: int, now: float) -> float:
+        """Take the bytes `buffer[start:stop]` without copying them; returns as `receive` does.
+
+        The FRONT_BYTES before `start` are overwritten. What is forwarded stays in `buffer`:
+        every outbox of the router must be taken and written before the buffer is used again.
+        """
+        if self.phase is not Phase.OPEN or len(self._tail) + stop - start < self._needed:
+            return self.receive(memoryview(buffer)[start:stop], now)
+        self._counters.bytes_received += stop - start
+        front = start - len(self._tail)
+        buffer[front:start] = self._tail
+        self._tail = bytearray()
+        return self._advance(buffer, front, stop, now)
+
+    def _advance(self, stream: bytearray, start: int, end: int, now: float) -> float:
+        """Go as far as whole frames go and keep the rest."""
+        is_open = self._inflow is not None
         try:
-            if self.phase is Phase.AWAIT_CLIENT_INFO:
-                used = self._greet(stream, now)
-            elif self.phase is Phase.OPEN:
-                used = self._scan(stream, now)
-                charged = used
+            if self._inflow is not None:
+                at = self._inflow.scan(stream, start, end, now)
             else:
-                self._hold(stream)
-                return 0.0
+                at = self._greet(stream, end, now)
         except RemoteFaultError as error:
             self._close(error.fault, error.detail)
             return 0.0
-        if used and not self.is_closed:
-            # A buffer of its own for the rest: runs handed on still look into the old one.
-            self._tail = stream[used:]
-        if charged and not (self.connection and self.connection.is_mesh_peer):
-            return self._bucket.charge(charged, now)
-        return 0.0
+        if self.is_closed:
+            return 0.0
+        self._keep(stream, at, end)
+        return self._bucket.charge(at - start, now) if is_open and not self.is_mesh_peer else 0.0
 
-    def _hold(self, stream: bytearray) -> None:
-        if len(stream) > MAX_UNREAD_BYTES:
-            raise RemoteFaultError(Fault.BACKLOG, "too much sent before admission")
+    def _keep(self, stream: bytearray, at: int, end: int) -> None:
+        self._tail = stream[at:end]
+        self._needed = HEADER_BYTES
+        if end - at >= HEADER_BYTES:
+            # Nothing can be done before the frame is whole: its pieces are only collected.
+            self._needed += header_at(stream, at)[1]
 
-    def _greet(self, stream: bytearray, now: float) -> int:
-        if len(stream) < HEADER_BYTES:
+    def _greet(self, stream: bytearray, end: int, now: float) -> int:
+        found = read_greeting(stream, end, self._identity)
+        if found is None:
             return 0
-        kind, length = header_at(stream, 0)
-        if kind != FrameType.CLIENT_INFO:
-            raise RemoteFaultError(Fault.UNEXPECTED_FRAME, f"type {kind:#04x} before ClientInfo")
-        if length > MAX_CLIENT_INFO_BYTES:
-            raise RemoteFaultError(Fault.FRAME_TOO_LONG, f"ClientInfo announces {length} bytes")
-        stop = HEADER_BYTES + length
-        if len(stream) < stop:
-            return 0
-        frame = decode(kind, bytes(stream[HEADER_BYTES:stop]))
-        if isinstance(frame, ClientInfoFrame):
-            self._open_greeting(frame)
+        self._greeting, stop = found
         self.phase = Phase.AWAIT_VERDICT
         self._handshake_by = now + HANDSHAKE_S
-        self._events.append(AdmissionAsked(self._key, self._address, self._info))
+        self._events.append(AdmissionAsked(self.key, self._address, self.client_info))
         return stop
-
-    def _open_greeting(self, frame: ClientInfoFrame) -> None:
-        if not any(frame.key):
-            raise RemoteFaultError(Fault.BAD_BOX, "a node key of zeros means no key")
-        self._box = greeting_box(self._identity.private, frame.key)
-        self._info = open_client_info(frame.sealed, self._box)
-        self._key = frame.key
-        if frame.key == self._identity.public:
-            raise RemoteFaultError(Fault.SELF_CONNECT, "the client presents this server's key")
-        if self._info.mesh_key and not self.is_mesh_peer:
-            raise RemoteFaultError(Fault.BAD_MESH_KEY, "mesh key differs from this region's")
-
-    @property
-    def is_mesh_peer(self) -> bool:
-        """Whether the client proved to be another server of the region."""
-        ours = self._identity.mesh_key
-        if ours is None or not self._info.mesh_key:
-            return False
-        try:
-            return MeshKey.from_secret_text(self._info.mesh_key) == ours
-        except KeyTextError:
-            return False
 
     def admit(self, now: float) -> float:
         """Let the client in: register it and answer with ServerInfo; returns as `receive` does."""
         if self.phase is Phase.CLOSED:
             return 0.0
-        if self.phase is not Phase.AWAIT_VERDICT or self._box is None:
+        greeting = self._greeting
+        if self.phase is not Phase.AWAIT_VERDICT or greeting is None:
             raise UsageError(f"admit() while {self.phase.value}")
         self.phase = Phase.OPEN
-        sealed = seal_greeting(self._identity.info, self._box, self._identity.entropy)
+        sealed = seal_greeting(self._identity.info, greeting.box, self._identity.entropy)
         self.outbox.push_signal(encode(ServerInfoFrame(sealed)))
         self.connection = Connection(
-            self._key,
+            greeting.key,
             self.outbox,
             self._close_for,
             address=self._address,
             port=self._port,
-            flags=self._flags(),
+            flags=greeting.flags(is_ideal=self._is_ideal),
             now=now,
         )
         self._router.register(self.connection)
-        return self._advance(now)
+        self._inflow = Inflow(self.connection, self._router)
+        stream, self._tail = self._tail, bytearray()
+        return self._advance(stream, 0, len(stream), now)
 
     def refuse(self, detail: str) -> None:
         """Turn the client away after AdmissionAsked."""
@@ -351,18 +315,7 @@ class ServerSession:
         timeout = self._identity.write_timeout_s
         if self._stuck_since is None or not timeout:
             return None
-        mesh = self.connection is not None and self.connection.is_mesh_peer
-        return self._stuck_since + (MESH_WRITE_TIMEOUT_S if mesh else timeout)
-
-    def _flags(self) -> PresenceFlag:
-        flags = PresenceFlag.NONE
-        if self.is_mesh_peer:
-            flags |= PresenceFlag.MESH_PEER
-        if self._info.is_prober:
-            flags |= PresenceFlag.PROBER
-        if not self._is_ideal:
-            flags |= PresenceFlag.NOT_IDEAL
-        return flags or PresenceFlag.REGULAR
+        return self._stuck_since + (MESH_WRITE_TIMEOUT_S if self.is_mesh_peer else timeout)
 
     def _close_for(self, fault: Fault) -> None:
         self._close(fault, "asked by a mesh peer")
@@ -380,91 +333,3 @@ class ServerSession:
         self._events.append(ClientLeft(fault, detail))
         # The end may come from elsewhere, as by a mesh peer: the driver must come and look.
         self._on_dirty()
-
-    def _scan(self, stream: bytearray, now: float) -> int:
-        """Handle every whole frame; return how many bytes they took."""
-        connection = self.connection
-        if connection is None:
-            raise UsageError("open session without a connection")
-        if connection.has_twin:
-            self._router.note_activity(connection)
-        end = len(stream)
-        at = self._skipped(end)
-        while end - at >= HEADER_BYTES:
-            kind, length = header_at(stream, at)
-            if kind == FrameType.SEND_PACKET:
-                stop = forward_from(stream, at, connection, self._router, now)
-                if stop == at:
-                    break
-                at = stop
-                continue
-            if kind not in _HANDLED:
-                self._counters.unknown_frames += 1
-                self._skip = length
-                at += HEADER_BYTES
-                at += self._skipped(end - at)
-                continue
-            if length > _BIGGEST_FRAME:
-                raise RemoteFaultError(
-                    Fault.FRAME_TOO_LONG, f"type {kind:#04x} announces {length} bytes"
-                )
-            stop = at + HEADER_BYTES + length
-            if stop > end:
-                break
-            self._handle(kind, bytes(stream[at + HEADER_BYTES : stop]), connection, now)
-            at = stop
-            if self.phase is not Phase.OPEN:
-                break
-        return at
-
-    def _skipped(self, available: int) -> int:
-        """Return how many bytes of an unknown frame to pass over; none of them is kept."""
-        count = min(self._skip, available)
-        self._skip -= count
-        return count
-
-    def _handle(self, kind: int, payload: bytes, connection: Connection, now: float) -> None:
-        match decode(kind, payload):
-            case NotePreferred(is_home):
-                self._note_home(connection, now, is_home=is_home)
-            case Ping(echo):
-                self._counters.got_ping += 1
-                self._counters.sent_pong += 1
-                self.outbox.push_signal(encode(Pong(echo)))
-            case ForwardPacket(source, destination, packet):
-                self._need_mesh(connection, "ForwardPacket")
-                self._router.deliver_forwarded(source, destination, packet, now)
-            case WatchConns():
-                self._need_mesh(connection, "WatchConns")
-                self._router.watch(connection)
-            case ClosePeer(peer):
-                self._need_mesh(connection, "ClosePeer")
-                self._router.close_peer(peer)
-            case _:
-                raise RemoteFaultError(Fault.UNEXPECTED_FRAME, f"type {kind:#04x}")
-
-    def _need_mesh(self, connection: Connection, what: str) -> None:
-        if not connection.is_mesh_peer:
-            raise RemoteFaultError(Fault.NOT_PERMITTED, f"{what} without the mesh key")
-
-    def _note_home(self, connection: Connection, now: float, *, is_home: bool) -> None:
-        if is_home == connection.is_home:
-            return
-        connection.is_home = is_home
-        if now - connection.connected_at < HOME_SETTLE_S:
-            return
-        if is_home:
-            self._counters.home_moves_in += 1
-        else:
-            self._counters.home_moves_out += 1
-
-
-_HANDLED = frozenset(
-    {
-        FrameType.NOTE_PREFERRED,
-        FrameType.FORWARD_PACKET,
-        FrameType.WATCH_CONNS,
-        FrameType.CLOSE_PEER,
-        FrameType.PING,
-    }
-)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, cast
 
 from relay.errors import Fault, RemoteFaultError
 from relay.server.hub import EAGER_BYTES
-from relay.session_server import AdmissionAsked, ClientLeft
+from relay.session_server import FRONT_BYTES, AdmissionAsked, ClientLeft
 from relay.upgrade import (
     RequestHead,
     Route,
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.frames import IpAddress
+    from relay.outbox import Chunk
     from relay.server.hub import Hub
     from relay.session_server import ServerSession
 
-__all__ = ["DerpLink", "HttpSniffer", "peer_of"]
+__all__ = ["DerpLink", "HttpSniffer", "peer_of", "write_now"]
 
 HIGH_WATER_BYTES = 128 * 1024
 LOW_WATER_BYTES = 32 * 1024
 HEAD_S = 10.0
 KEEPALIVE_IDLE_S = 600
 USER_TIMEOUT_MS = 15_000
+MAX_CHUNKS = 1024
+"""What one writev takes (IOV_MAX of Linux)."""
 
 
 def peer_of(transport: asyncio.BaseTransport) -> tuple[IpAddress, int]:
@@ -56,6 +60,20 @@ def tune(transport: asyncio.BaseTransport) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
 
+def write_now(fileno: int, chunks: list[Chunk]) -> list[Chunk]:
+    """Write what a socket takes at once; return what is left, from the middle of a chunk on."""
+    try:
+        sent = os.writev(fileno, chunks[:MAX_CHUNKS])
+    except OSError:
+        # Full or broken: the transport finds out which, and does what there is to be done.
+        return chunks
+    for number, chunk in enumerate(chunks):
+        if sent < len(chunk):
+            return [memoryview(chunk)[sent:], *chunks[number + 1 :]]
+        sent -= len(chunk)
+    return []
+
+
 class DerpLink(asyncio.BufferedProtocol):
     """The DERP stream after the upgrade. Reads into the hub's shared buffer."""
 
@@ -74,26 +92,38 @@ class DerpLink(asyncio.BufferedProtocol):
         self._on_known = on_known
         self._reading_paused = False
         self._resume_timer: asyncio.TimerHandle | None = None
+        has_tls = transport.get_extra_info("sslcontext") is not None
+        self._socket = None if has_tls else transport.get_extra_info("socket")
         address, port = peer_of(transport)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
         self.session = hub.open_session(self, address, port, is_ideal=is_ideal)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  ours is always large
         """Lend the shared buffer for the read that happens next."""
-        return self._hub.read_buffer
+        return self._hub.read_room
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
-        self.feed(self._hub.read_buffer[:nbytes])
+        """Take what was read; a large chunk is a batch of its own and leaves before we return."""
+        hub = self._hub
+        if nbytes < EAGER_BYTES:
+            self.feed(hub.read_room[:nbytes])
+            return
+        try:
+            stop = FRONT_BYTES + nbytes
+            wait_s = self.session.receive_within(hub.buffer, FRONT_BYTES, stop, hub.now())
+            self._after_receiving(wait_s)
+        finally:
+            # What is forwarded still lies in the buffer, which the next read overwrites.
+            hub.flush_all()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Run the session on some bytes, then act on what it says."""
-        wait_s = self.session.receive(data, self._hub.now())
+        self._after_receiving(self.session.receive(data, self._hub.now()))
+
+    def _after_receiving(self, wait_s: float) -> None:
         self._act()
         if wait_s > 0:
             self._pause_for(wait_s)
-        if len(data) >= EAGER_BYTES:
-            self._hub.flush_all()
 
     def _act(self) -> None:
         while (event := self.session.next_event()) is not None:
@@ -111,8 +141,16 @@ class DerpLink(asyncio.BufferedProtocol):
         """Write the outbox in one go and act on the session's events."""
         chunks = self.session.outbox.take()
         if chunks and not self._transport.is_closing():
-            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            self._write(chunks)
         self._act()
+
+    def _write(self, chunks: list[Chunk]) -> None:
+        # Past the transport while it has nothing to send: it would copy what it cannot send at
+        # once, or keep looking into a buffer that is about to be used again.
+        if self._socket is not None and not self._transport.get_write_buffer_size():
+            chunks = write_now(self._socket.fileno(), chunks)
+        if chunks:
+            self._transport.write(b"".join(chunks))
 
     def unsent_bytes(self) -> int:
         """Return how much the transport still has to write."""

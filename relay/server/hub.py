@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from relay.router import Router
-from relay.session_server import AdmissionAsked, ServerIdentity, ServerSession
+from relay.session_server import FRONT_BYTES, AdmissionAsked, ServerSession
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relay.counters import Counters
     from relay.frames import IpAddress
     from relay.ratelimit import RateLimit
+    from relay.welcome import ServerIdentity
 
 __all__ = ["Hub", "Link"]
 
@@ -62,8 +63,10 @@ class Hub:
         self.counters = counters
         self.router = Router(counters)
         self.admission = admission
-        self.read_buffer = memoryview(bytearray(READ_BYTES))
+        self.buffer = bytearray(FRONT_BYTES + READ_BYTES)
         """Shared by all connections: the loop fills it for one, which empties it at once."""
+        self.read_room = memoryview(self.buffer)[FRONT_BYTES:]
+        """Where reads go; in front of it is room for what a frame began with earlier."""
         self.links: dict[Link, int] = {}
         """Each link with the unsent bytes seen at the last sweep."""
         self._rate: RateLimit = identity.rate

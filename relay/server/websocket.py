@@ -55,6 +55,7 @@ class WebSocketLink:
         self._may_read.set()
         self._has_output = asyncio.Event()
         self._closing = False
+        self._message = b""
         address, port = peer_of(transport)
         self.session = hub.open_session(self, address, port)
 
@@ -83,16 +84,23 @@ class WebSocketLink:
         while not self._closing:
             await self._has_output.wait()
             self._has_output.clear()
-            while chunks := self.session.outbox.take():
-                self.session.pause_writing(self._hub.now())
+            while self._message:
+                message, self._message = self._message, b""
                 try:
-                    await self._socket.send_bytes(b"".join(chunks))
+                    await self._socket.send_bytes(message)
                 except (ConnectionError, RuntimeError):
                     # The socket closed under us; the reader sees it too and ends the link.
                     return
                 self.session.resume_writing(self._hub.now())
+                self._collect()
             if self.session.is_closed:
                 await self._socket.close()
+
+    def _collect(self) -> None:
+        """Copy what waits into the next message; nothing more is taken until it was sent."""
+        if not self._message and (chunks := self.session.outbox.take()):
+            self._message = b"".join(chunks)
+            self.session.pause_writing(self._hub.now())
 
     def _act(self) -> None:
         while (event := self.session.next_event()) is not None:
@@ -107,6 +115,7 @@ class WebSocketLink:
     def flush(self) -> None:
         """Wake the writer and act on the session's events."""
         self._act()
+        self._collect()
         self._has_output.set()
 
     def unsent_bytes(self) -> int:

@@ -46,6 +46,7 @@ PURE = (
     "relay/fastpath.py",
     "relay/frames.py",
     "relay/handshake.py",
+    "relay/inflow.py",
     "relay/mesh.py",
     "relay/outbox.py",
     "relay/ratelimit.py",
@@ -54,6 +55,7 @@ PURE = (
     "relay/session_server.py",
     "relay/stun.py",
     "relay/upgrade.py",
+    "relay/welcome.py",
 )
 
 

@@ -12,11 +12,14 @@ from relay.counters import Counters
 from relay.frames import RecvPacket
 from relay.router import Router
 from relay.session_client import ClientEvent, ClientOptions, ClientSession
-from relay.session_server import AdmissionAsked, ClientLeft, ServerIdentity, ServerSession
+from relay.session_server import FRONT_BYTES, AdmissionAsked, ClientLeft, ServerSession
+from relay.welcome import ServerIdentity
 
 if TYPE_CHECKING:
     from relay.outbox import Outbox
 
+READ_BYTES = 64 * 1024
+POISON = b"overwritten by the next read"
 MESH_KEY = MeshKey(b"\xab" * 32)
 
 
@@ -67,6 +70,7 @@ class Lab:
             NodePrivate.generate(self.entropy), self.entropy, mesh_key=mesh_key
         )
         self.wires: list[Wire] = []
+        self.buffer = bytearray(FRONT_BYTES + READ_BYTES)
 
     def session(self) -> ServerSession:
         """Return a fresh server session without a client."""
@@ -94,6 +98,24 @@ class Lab:
         moved = True
         while moved:
             moved = any([self._step(wire) for wire in self.wires])  # noqa: C419  step every one
+
+    def read(self, wire: Wire, data: bytes) -> None:
+        """Have the server read bytes as the TCP driver does: in place, into a shared buffer.
+
+        What is forwarded is taken at once; then the buffer is overwritten, as by the next read.
+        """
+        for at in range(0, len(data), READ_BYTES):
+            part = data[at : at + READ_BYTES]
+            stop = FRONT_BYTES + len(part)
+            self.buffer[FRONT_BYTES:stop] = part
+            wire.server.receive_within(self.buffer, FRONT_BYTES, stop, self.now)
+            taken = [(other, drain(other.server.outbox)) for other in self.wires]
+            self.buffer[:] = POISON * (len(self.buffer) // len(POISON)) + bytes(
+                len(self.buffer) % len(POISON)
+            )
+            for other, down in taken:
+                other.client.receive(down, self.now)
+        self.settle()
 
     def _step(self, wire: Wire) -> bool:
         up, down = drain(wire.client.outbox), drain(wire.server.outbox)

@@ -14,7 +14,7 @@ from relay.errors import RelayError
 from relay.handshake import ClientInfo, ServerInfo
 from relay.session_client import ClientOptions, ClientSession
 from relay.upgrade import parse_request_head, parse_response_head
-from tests.support.relay_pair import Lab, SeededEntropy, drain
+from tests.support.relay_pair import Lab, SeededEntropy, Wire, drain
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -94,37 +94,46 @@ def test_any_bytes_leave_the_client_whole(data: bytes, cuts: list[int]) -> None:
     st.one_of(st.binary(max_size=400), st.lists(any_frames, max_size=6)),
     st.lists(st.integers(0, 2000), max_size=8),
     st.booleans(),
+    st.booleans(),
 )
 def test_any_bytes_leave_the_server_whole(
-    data: bytes | list[frames.Frame], cuts: list[int], greeted: bool
+    data: bytes | list[frames.Frame], cuts: list[int], greeted: bool, in_place: bool
 ) -> None:
     lab = Lab()
     bystander = lab.join()
     wire = lab.join()
     session = wire.server if greeted else lab.session()
     stream = data if isinstance(data, bytes) else b"".join(map(frames.encode, data))
-    for part in chunks(stream, cuts):
-        session.receive(part, lab.now)
-    lab.settle()
+    stranger = wire if greeted else Wire(wire.client, session, wire.private)
+    hand_over(lab, stranger, chunks(stream, cuts), in_place=in_place)
     bystander.client.ping(b"12345678")
     lab.settle()
     assert frames.Pong(b"12345678") in bystander.events
 
 
+def hand_over(lab: Lab, wire: Wire, parts: list[bytes], *, in_place: bool) -> None:
+    """Have the server read some parts, copying them or in its shared buffer."""
+    for part in parts:
+        if in_place:
+            lab.read(wire, part)
+        else:
+            wire.server.receive(part, lab.now)
+    lab.settle()
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 3), packets), max_size=12),
     st.lists(st.integers(0, 4000), max_size=20),
+    st.booleans(),
 )
 def test_server_forwards_the_same_whatever_the_chunking(
-    sends: list[tuple[int, bytes]], cuts: list[int]
+    sends: list[tuple[int, bytes]], cuts: list[int], in_place: bool
 ) -> None:
     lab = Lab()
     sender, *receivers = [lab.join() for _ in range(4)]
     targets = [*(wire.key for wire in receivers), b"\x01" * 32]
     stream = b"".join(frames.encode(frames.SendPacket(targets[i], p)) for i, p in sends)
-    for part in chunks(stream, cuts):
-        sender.server.receive(part, lab.now)
-    lab.settle()
+    hand_over(lab, sender, chunks(stream, cuts), in_place=in_place)
     for index, wire in enumerate(receivers):
         expected = [frames.RecvPacket(sender.key, p) for i, p in sends if i == index]
         assert wire.packets == expected
@@ -143,17 +152,16 @@ LOOKALIKE = frames.encode(frames.SendPacket(b"\x01" * 32, b"inner"))
         max_size=10,
     ),
     st.lists(st.integers(0, 20_000), max_size=6),
+    st.booleans(),
 )
 def test_runs_of_equal_frames_are_forwarded_like_single_ones(
-    runs: list[tuple[int, bytes, int]], cuts: list[int]
+    runs: list[tuple[int, bytes, int]], cuts: list[int], in_place: bool
 ) -> None:
     lab = Lab()
     sender, *receivers = [lab.join() for _ in range(4)]
     sends = [(i, packet) for i, packet, repeat in runs for _ in range(repeat)]
     stream = b"".join(frames.encode(frames.SendPacket(receivers[i].key, p)) for i, p in sends)
-    for part in chunks(stream, cuts):
-        sender.server.receive(part, lab.now)
-    lab.settle()
+    hand_over(lab, sender, chunks(stream, cuts), in_place=in_place)
     for index, wire in enumerate(receivers):
         expected = [frames.RecvPacket(sender.key, p) for i, p in sends if i == index]
         assert wire.packets == expected
@@ -221,8 +229,9 @@ def test_slow_trickle_costs_no_copies_of_what_came_before() -> None:
     lab = Lab()
     wire = lab.join()
     frame = frames.encode(frames.SendPacket(wire.key, bytes(60_000)))
+    wire.server.receive(frame[:10], lab.now)
     buffer = wire.server._tail
-    for at in range(0, 1000, 10):
+    for at in range(10, 1000, 10):
         wire.server.receive(frame[at : at + 10], lab.now)
     assert wire.server._tail is buffer
     assert drain(wire.server.outbox) == b""
