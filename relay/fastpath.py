@@ -30,13 +30,16 @@ __all__ = ["forward_from", "header_at"]
 FEW = 4
 """Below this many equal frames, going through them is cheaper than laying an array over them."""
 
-FIRST_LOOK = 32
+FIRST_LOOK = 64
 """How many frames the first look ahead covers."""
 
 _HEAD_BYTES = HEADER_BYTES + KEY_BYTES
 _HEAD = np.dtype(("V", _HEAD_BYTES))
-_MAGIC = np.dtype(("V", len(DISCO_MAGIC)))
+_HEAD_AND_ONE = np.dtype(("V", _HEAD_BYTES + 1))
+_FIRST_OF_MAGIC = DISCO_MAGIC[:1]
 _RECEIVE = bytes((FrameType.RECV_PACKET,))
+_SEND = int(FrameType.SEND_PACKET)
+_LONGEST = KEY_BYTES + MAX_PACKET_BYTES
 
 
 def header_at(stream: bytes | bytearray, at: int) -> tuple[int, int]:
@@ -78,75 +81,60 @@ def _rewrite_run(
 ) -> tuple[int, int, int]:
     """Rewrite frames while they are whole and for `destination`; return end, packets, disco.
 
-    Ends before a bad length, which is reported when it is the first to be looked at.
+    Ends before a bad length, which is reported when it is the first to be looked at. Bulk traffic
+    comes in frames of one length: their heads are one array of a stride, compared and replaced at
+    once. The first byte of the packets counts as head: where it is not that of path discovery,
+    none of them need be looked at.
     """
     at, packets, disco = start, 0, 0
-    while end - at >= _HEAD_BYTES and stream[at] == FrameType.SEND_PACKET:
+    while end - at >= _HEAD_BYTES and stream[at] == _SEND:
         length = header_at(stream, at)[1]
-        count = (end - at) // (HEADER_BYTES + length)
+        stride = HEADER_BYTES + length
+        room = (end - at) // stride
         if (
-            not count
-            or not KEY_BYTES <= length <= KEY_BYTES + MAX_PACKET_BYTES
+            not room
+            or not KEY_BYTES <= length <= _LONGEST
             or not stream.startswith(destination, at + HEADER_BYTES)
         ):
             break
-        at, count, secret = _rewrite_equal(stream, at, count, source)
-        packets, disco = packets + count, disco + secret
+        head = bytes(stream[at : at + (_HEAD_BYTES + 1 if length > KEY_BYTES else _HEAD_BYTES)])
+        count = _count_alike(stream, at, stride, room, head)
+        stop = at + count * stride
+        if head.endswith(_FIRST_OF_MAGIC):
+            disco += _count_disco(stream, at + _HEAD_BYTES, count, stride)
+        replaced = _RECEIVE + head[1:HEADER_BYTES] + source
+        if count < FEW:
+            for place in range(at, stop, stride):
+                stream[place : place + _HEAD_BYTES] = replaced
+        else:
+            np.ndarray((count,), _HEAD, stream, at, (stride,)).fill(np.void(replaced))
+        at, packets = stop, packets + count
     return at, packets, disco
 
 
-def _rewrite_equal(
-    stream: bytearray, start: int, count: int, source: bytes
-) -> tuple[int, int, int]:
-    """Rewrite the frames whose head equals that of the first; return end, packets, disco.
-
-    `count` is how many frames of the first one's length there is room for. Bulk traffic comes in
-    frames of one length: their heads are one array of a stride, compared and replaced at once.
-    """
-    head = bytes(stream[start : start + _HEAD_BYTES])
-    stride = HEADER_BYTES + header_at(head, 0)[1]
-    count = _count_alike(stream, start, stride, count, head)
-    stop = start + count * stride
-    replaced = _RECEIVE + head[1:HEADER_BYTES] + source
-    if count < FEW:
-        for at in range(start, stop, stride):
-            stream[at : at + _HEAD_BYTES] = replaced
-    else:
-        _array(_HEAD, stream, start, count, stride)[:] = np.void(replaced)
-    return stop, count, _count_disco(stream, start + _HEAD_BYTES, count, stride)
-
-
-def _array(
-    kind: np.dtype[np.void], stream: bytearray, start: int, count: int, stride: int
-) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """Lay an array over `count` places of the stream, `stride` apart."""
-    return np.ndarray((count,), kind, stream, start, (stride,))
-
-
-def _count_alike(stream: bytearray, start: int, stride: int, count: int, head: bytes) -> int:
-    """Return how many frames from `start` on, `stride` apart, begin with `head`.
+def _count_alike(stream: bytearray, start: int, stride: int, room: int, head: bytes) -> int:
+    """Return how many of the `room` frames from `start` on, `stride` apart, begin with `head`.
 
     Looks eight times further each time it was right, so that frames chosen to differ late cost
     in proportion to what is forwarded, not to what is buffered.
     """
-    alike = 1
-    while alike < min(count, FEW):
-        if not stream.startswith(head, start + alike * stride):
-            return alike
-        alike += 1
-    while alike < count:
-        more = min(count, max(FIRST_LOOK, alike * 8)) - alike
-        heads = _array(_HEAD, stream, start + alike * stride, more, stride).tobytes()
+    if room == 1 or not stream.startswith(head, start + stride):
+        return 1
+    alike = 2
+    kind = _HEAD if len(head) == _HEAD_BYTES else _HEAD_AND_ONE
+    while alike < room:
+        more = min(room, max(FIRST_LOOK, alike * 8)) - alike
+        heads = np.ndarray((more,), kind, stream, start + alike * stride, (stride,)).tobytes()
         if heads != head * more:
-            return alike + _equal_at_front(heads, head)
+            return alike + _repeats(heads, head)
         alike += more
     return alike
 
 
-def _equal_at_front(heads: bytes, head: bytes) -> int:
-    """Return how many times `heads` repeats `head` before something else comes."""
+def _repeats(heads: bytes, head: bytes) -> int:
+    """Return how many times `heads` begins with `head` before something else comes."""
     count = 0
-    while heads.startswith(head, count * _HEAD_BYTES):
+    while heads.startswith(head, count * len(head)):
         count += 1
     return count
 
@@ -155,14 +143,8 @@ def _count_disco(stream: bytearray, packet_at: int, count: int, stride: int) -> 
     """Return how many of the packets, `stride` apart, look like path discovery."""
     if stride < _HEAD_BYTES + DISCO_MIN_BYTES:
         return 0
-    if count < FEW:
-        stop = packet_at + count * stride
-        return sum(stream.startswith(DISCO_MAGIC, at) for at in range(packet_at, stop, stride))
-    starts = _array(_MAGIC, stream, packet_at, count, stride).tobytes()
-    if DISCO_MAGIC not in starts:
-        return 0
-    size = len(DISCO_MAGIC)
-    return sum(starts.startswith(DISCO_MAGIC, at) for at in range(0, len(starts), size))
+    stop = packet_at + count * stride
+    return sum(stream.startswith(DISCO_MAGIC, at) for at in range(packet_at, stop, stride))
 
 
 def _forward_one(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from relay import fastpath, frames
@@ -35,14 +37,13 @@ def test_look_ahead_is_bounded_by_what_is_forwarded(
 ) -> None:
     # Alternating keys that differ in their last byte once made every frame look at all others.
     looked_at = 0
-    original = fastpath._array
 
-    def counting(kind: Any, stream: bytearray, start: int, count: int, stride: int) -> Any:
+    def counting(shape: tuple[int], *rest: Any) -> Any:
         nonlocal looked_at
-        looked_at += count
-        return original(kind, stream, start, count, stride)
+        looked_at += shape[0]
+        return np.ndarray(shape, *rest)
 
-    monkeypatch.setattr(fastpath, "_array", counting)
+    monkeypatch.setattr(fastpath, "np", SimpleNamespace(ndarray=counting, void=np.void))
     lab = Lab()
     sender, receiver = lab.join(), lab.join()
     near = receiver.key[:-1] + bytes((receiver.key[-1] ^ 1,))
@@ -50,8 +51,22 @@ def test_look_ahead_is_bounded_by_what_is_forwarded(
     sender.server.receive(bytes(stream_of(*keys * (6000 // len(keys)))), lab.now)
     total = 6000 // len(keys) * len(keys)
     assert lab.router.counters.packets_received == total
-    # Ahead, and again to write, and again for path discovery: never in proportion to the buffer.
-    assert looked_at <= 12 * total
+    # A run costs its first look, or eight times itself; and once more to be written.
+    runs = 6000 // len(keys)
+    assert looked_at <= runs * fastpath.FIRST_LOOK + 9 * total
+
+
+def test_path_discovery_within_a_run_is_counted() -> None:
+    lab = Lab()
+    sender, receiver = lab.join(), lab.join()
+    disco = frames.DISCO_MAGIC + bytes(60)
+    near = disco[:1] + bytes(65)
+    packets = [disco, near, near, disco, disco, disco, disco, b"x" * 66, disco]
+    stream = b"".join(bytes(stream_of(receiver.key, packet=packet)) for packet in packets)
+    sender.server.receive(stream, lab.now)
+    assert lab.router.counters.packets_received_disco == 6
+    lab.settle()
+    assert [event.packet for event in receiver.packets] == packets
 
 
 def test_runs_differ_in_length_and_stay_one_slice() -> None:
