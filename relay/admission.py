@@ -11,11 +11,13 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from relay.errors import RelayError
 from relay.ratelimit import RateLimit, TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from relay.frames import IpAddress
     from relay.session_server import AdmissionAsked
 
 __all__ = [
@@ -24,18 +26,29 @@ __all__ = [
     "Admission",
     "AdmitEveryone",
     "AdmitKeys",
+    "NoVerdictError",
+    "VerdictCache",
     "encode_question",
     "parse_verdict",
 ]
 
 MAX_VERDICT_BYTES = 4096
+MAX_VERDICTS = 65_536
+
+
+class NoVerdictError(RelayError):
+    """Whoever decides about clients could not be asked; the message says why."""
 
 
 class Admission(Protocol):
     """Decides about one client; control implements this to host a relay."""
 
     async def admits(self, asked: AdmissionAsked) -> bool:
-        """Return whether the client may stay. An exception counts as no."""
+        """Return whether the client may use the relay.
+
+        Raises NoVerdictError when nobody could be asked: a newcomer is turned away then, as after
+        any exception, and whoever was let in before stays.
+        """
         ...
 
 
@@ -74,6 +87,33 @@ def parse_verdict(status: int, body: bytes) -> bool | None:
         return None
     allow = fields.get("Allow") if isinstance(fields, dict) else None
     return allow if isinstance(allow, bool) else None
+
+
+class VerdictCache:
+    """Remembers verdicts for a while, so that a client that reconnects costs no question.
+
+    A yes is kept for `yes_s` seconds, a no for `no_s`: a node that has just been registered
+    should not wait for long. Bounded; the verdict that was noted first is forgotten first.
+    """
+
+    def __init__(self, *, yes_s: float, no_s: float, size: int = MAX_VERDICTS) -> None:
+        self._yes_s = yes_s
+        self._no_s = no_s
+        self._size = size
+        self._known: dict[tuple[bytes, IpAddress], tuple[bool, float]] = {}
+
+    def look_up(self, asked: AdmissionAsked, now: float) -> bool | None:
+        """Return the verdict about a key at an address, None if none is fresh."""
+        verdict, until = self._known.get((asked.key, asked.address), (False, now))
+        return verdict if now < until else None
+
+    def note(self, asked: AdmissionAsked, now: float, *, verdict: bool) -> None:
+        """Remember a verdict that was given now."""
+        question = (asked.key, asked.address)
+        self._known.pop(question, None)
+        while len(self._known) >= self._size:
+            del self._known[next(iter(self._known))]
+        self._known[question] = (verdict, now + (self._yes_s if verdict else self._no_s))
 
 
 class AcceptGate:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import signal
 import socket
 import ssl
@@ -21,7 +22,7 @@ from relay.dial import RelayAddress
 from relay.frames import KEY_BYTES, MAX_PACKET_BYTES
 from relay.key_file import load_server_key
 from relay.ratelimit import RateLimit
-from relay.server.tls import client_context, self_signed, server_context
+from relay.server.tls import SelfSigned, client_context, kept_self_signed, server_context
 from relay.server.verify import AdmitByUrl
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = ["SettingError", "add_parser", "run"]
 log = logging.getLogger("relay")
 
 BOOTSTRAP_REFRESH_S = 600.0
+_PIN = re.compile(r"sha256-raw:[0-9a-f]{64}")
 MIN_BURST_BYTES = MAX_PACKET_BYTES + KEY_BYTES
 
 
@@ -51,10 +53,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--hostname", default="", help="public name or address of this relay")
     add("--cert", type=Path, help="certificate chain, PEM")
     add("--cert-key", type=Path, help="private key of the certificate, PEM")
-    add("--self-signed", action="store_true", help="make a certificate for --hostname and pin it")
+    add("--self-signed", action="store_true", help="keep a certificate beside the key")
     add("--plain", action="store_true", help="no TLS, as behind a proxy that ends it")
     add("--mesh-psk-file", type=Path, help="secret shared by the servers of this region")
-    add("--mesh-with", default="", metavar="HOST[:PORT],…", help="other servers of this region")
+    add(
+        "--mesh-with",
+        default="",
+        metavar="HOST[:PORT][=PIN],…",
+        help="other servers of this region",
+    )
     add("--verify-client-url", default="", help="ask this URL about each client")
     add("--verify-client-url-fail-open", action="store_true", help="admit while it is down")
     add("--admit-keys", type=Path, help="file of node keys to admit, one `nodekey:…` a line")
@@ -190,9 +197,18 @@ def _mesh_key(path: Path | None) -> MeshKey | None:
 
 
 def _mesh_address(text: str) -> RelayAddress:
-    name, _, dial_host = text.partition("/")
+    place, _, pin = text.partition("=")
+    name, _, dial_host = place.partition("/")
     host, port = _address(name if ":" in name else f"{name}:443")
-    return RelayAddress(dial_host or host, port, server_name=host, tls=client_context())
+    if pin and not _PIN.fullmatch(pin):
+        raise SettingError(f"{text!r}: expected HOST[:PORT][/DIALHOST][=sha256-raw:HEX]")
+    return RelayAddress(
+        dial_host or host,
+        port,
+        server_name=host,
+        certificate_pin=pin,
+        tls=client_context(verify=not pin),
+    )
 
 
 def _tls(arguments: argparse.Namespace, public_key: bytes) -> ssl.SSLContext | None:
@@ -201,9 +217,9 @@ def _tls(arguments: argparse.Namespace, public_key: bytes) -> ssl.SSLContext | N
     if arguments.self_signed:
         if not arguments.hostname:
             raise SettingError("--self-signed needs --hostname")
-        certificate, key, digest = self_signed(arguments.hostname, datetime.now(UTC))
-        log.info('in the DERP map: "CertName": "sha256-raw:%s"', digest)
-        return server_context(certificate, key, public_key)
+        kept = _self_signed(arguments.key_file.with_suffix(".pem"), arguments.hostname)
+        log.info('in the DERP map: "CertName": "%s"', kept.pin)
+        return server_context(kept.pem, kept.key, public_key)
     if arguments.cert is None or arguments.cert_key is None:
         raise SettingError("TLS needs --cert and --cert-key, or --self-signed, or --plain")
     try:
@@ -212,6 +228,21 @@ def _tls(arguments: argparse.Namespace, public_key: bytes) -> ssl.SSLContext | N
         )
     except (ssl.SSLError, ValueError) as error:
         raise SettingError(f"{arguments.cert} and {arguments.cert_key}: {error}") from error
+
+
+def _self_signed(path: Path, host: str) -> SelfSigned:
+    """Return the certificate beside the key file, so that clients' pins outlive a restart."""
+    had_one = path.exists()
+    try:
+        kept = kept_self_signed(path, host, datetime.now(UTC))
+    except ValueError as error:
+        raise SettingError(
+            f"{path}: {error}; expected the certificate of --self-signed. Move the file away "
+            "to have another made"
+        ) from error
+    if had_one and kept.is_new:
+        log.warning("%s was for another host or over: whoever pinned it must be told", path)
+    return kept
 
 
 def _read_rate(path: Path) -> RateLimit:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from relay.admission import NoVerdictError
 from relay.router import Router
 from relay.session_server import FRONT_BYTES, AdmissionAsked, ServerSession
 
@@ -124,15 +125,18 @@ class Hub:
         self.spawn(self._ask(link, asked))
 
     async def _ask(self, link: Link, asked: AdmissionAsked) -> None:
-        self._apply(link, admitted=await self._verdict(asked))
+        # Whatever went wrong over there, an unanswered question of a newcomer is a no.
+        self._apply(link, admitted=await self._verdict(asked) or False)
 
-    async def _verdict(self, asked: AdmissionAsked) -> bool:
+    async def _verdict(self, asked: AdmissionAsked) -> bool | None:
+        """Return what admission says of a client, None if it says nothing."""
         try:
             return await self.admission.admits(asked)
+        except NoVerdictError as error:
+            log.warning("no verdict about %s: %s", asked.key.hex()[:8], error)
         except Exception:
-            # Whatever went wrong over there, an unanswered question is a no.
-            log.exception("admission failed; client refused")
-            return False
+            log.exception("admission failed")
+        return None
 
     def _apply(self, link: Link, *, admitted: bool) -> None:
         if link not in self.links or link.session.is_closed:
@@ -170,7 +174,10 @@ class Hub:
                 session.on_deadline(now)
 
     async def recheck_forever(self, every_s: float) -> None:
-        """Ask about clients again from time to time, so that a removed node loses the relay."""
+        """Ask about clients again from time to time, so that a removed node loses the relay.
+
+        Only a no closes: while nobody answers, whoever was let in stays.
+        """
         while True:
             await asyncio.sleep(every_s)
             for link in list(self.links):
@@ -181,7 +188,7 @@ class Hub:
         if connection is None or connection.is_mesh_peer or link.session.is_closed:
             return
         asked = AdmissionAsked(connection.key, connection.address, link.session.client_info)
-        if not await self._verdict(asked) and not link.session.is_closed:
+        if await self._verdict(asked) is False and not link.session.is_closed:
             link.session.refuse("no longer admitted")
 
     def set_rate(self, rate: RateLimit) -> None:

@@ -6,9 +6,11 @@ server's DERP key, so a client knows it before the first HTTP byte (relay refere
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 import warnings
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,13 +20,43 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from relay.dial import PIN_PREFIX
 from relay.frames import PROTOCOL_VERSION
 from relay.upgrade import META_CERT_PREFIX
 
-__all__ = ["client_context", "meta_certificate", "self_signed", "server_context"]
+__all__ = [
+    "SelfSigned",
+    "client_context",
+    "kept_self_signed",
+    "meta_certificate",
+    "self_signed",
+    "server_context",
+]
 
 META_VALIDITY = timedelta(days=30)
-SELF_SIGNED_VALIDITY = timedelta(days=365)
+SELF_SIGNED_VALIDITY = timedelta(days=3650)
+"""Clients pin the certificate itself, so its end would be nothing but a day without a relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfSigned:
+    """A certificate that clients pin instead of verifying it, and its key."""
+
+    certificate: x509.Certificate
+    key: bytes = field(repr=False)
+    """PEM."""
+    is_new: bool = False
+    """Whether it was made just now, so that nobody can have pinned it."""
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate alone."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def pin(self) -> str:
+        """What clients are told, as `CertName` of the DERP map."""
+        return PIN_PREFIX + self.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def meta_certificate(public_key: bytes, now: datetime) -> bytes:
@@ -75,6 +107,44 @@ def self_signed(host: str, now: datetime) -> tuple[bytes, bytes, str]:
     )
     digest = certificate.fingerprint(hashes.SHA256()).hex()
     return certificate.public_bytes(serialization.Encoding.PEM), pem_key, digest
+
+
+def kept_self_signed(path: Path, host: str, now: datetime) -> SelfSigned:
+    """Return the certificate in a file that only its owner can read, made where there is none.
+
+    Made anew as well, which breaks the pins of clients, when it is for another host or over.
+    Raises ValueError for a file that holds something else, and OSError.
+    """
+    if path.exists():
+        found = _read_self_signed(path.read_bytes())
+        if _is_good_for(found.certificate, host, now):
+            return found
+    certificate, key, _digest = self_signed(host, now)
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(certificate + key)
+    fresh.replace(path)
+    return replace(_read_self_signed(path.read_bytes()), is_new=True)
+
+
+def _read_self_signed(pem: bytes) -> SelfSigned:
+    certificate = x509.load_pem_x509_certificate(pem)
+    private = serialization.load_pem_private_key(pem, None)
+    if private.public_key() != certificate.public_key():
+        raise ValueError("certificate and key do not belong together")
+    return SelfSigned(
+        certificate,
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+
+
+def _is_good_for(certificate: x509.Certificate, host: str, now: datetime) -> bool:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return _alternative(host) in names and now < certificate.not_valid_after_utc
 
 
 def _alternative(host: str) -> x509.GeneralName:

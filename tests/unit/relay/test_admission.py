@@ -7,7 +7,14 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from relay.admission import AcceptGate, AdmitEveryone, AdmitKeys, encode_question, parse_verdict
+from relay.admission import (
+    AcceptGate,
+    AdmitEveryone,
+    AdmitKeys,
+    VerdictCache,
+    encode_question,
+    parse_verdict,
+)
 from relay.handshake import ClientInfo
 from relay.ratelimit import RateLimit
 from relay.session_server import AdmissionAsked
@@ -47,6 +54,29 @@ async def test_key_list_admits_its_keys_only() -> None:
 
 async def test_open_relay_admits() -> None:
     assert await AdmitEveryone().admits(ASKED)
+
+
+def test_verdicts_are_kept_for_a_key_at_an_address() -> None:
+    cache = VerdictCache(yes_s=10, no_s=2)
+    cache.note(ASKED, 0, verdict=True)
+    elsewhere = AdmissionAsked(ASKED.key, IPv4Address("192.0.2.8"), ASKED.info)
+    assert cache.look_up(elsewhere, 0) is None
+    assert [cache.look_up(ASKED, now) for now in (0, 9.9, 10)] == [True, True, None]
+
+
+def test_verdict_is_replaced_by_the_next_one() -> None:
+    cache = VerdictCache(yes_s=10, no_s=2)
+    cache.note(ASKED, 0, verdict=True)
+    cache.note(ASKED, 1, verdict=False)
+    assert [cache.look_up(ASKED, now) for now in (1, 2.9, 3)] == [False, False, None]
+
+
+def test_cache_forgets_the_oldest_verdict_when_full() -> None:
+    cache = VerdictCache(yes_s=10, no_s=2, size=2)
+    asked = [AdmissionAsked(bytes([n]) * 32, ASKED.address, ASKED.info) for n in range(3)]
+    for one in asked:
+        cache.note(one, 0, verdict=True)
+    assert [cache.look_up(one, 0) for one in asked] == [None, True, True]
 
 
 def test_gate_bounds_all_that_are_pending() -> None:

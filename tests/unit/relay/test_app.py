@@ -11,7 +11,7 @@ import pytest
 
 from control.keys import MeshKey, NodePrivate
 from relay import frames, stun
-from relay.admission import AdmitKeys
+from relay.admission import AdmitKeys, NoVerdictError
 from relay.dial import DialError, RelayAddress, dial, server_key_in
 from relay.frames import PeerGone, RecvPacket, Restarting
 from relay.ratelimit import RateLimit
@@ -97,10 +97,16 @@ async def test_failing_admission_refuses() -> None:
 
 
 class _Fickle:
+    """Says yes, no, or nothing."""
+
     def __init__(self) -> None:
-        self.allowed = True
+        self.allowed: bool | None = True
+        self.asked = 0
 
     async def admits(self, asked: AdmissionAsked) -> bool:  # noqa: ARG002  the protocol's shape
+        self.asked += 1
+        if self.allowed is None:
+            raise NoVerdictError("nobody answers")
         return self.allowed
 
 
@@ -110,6 +116,19 @@ async def test_client_that_lost_its_right_is_closed_at_the_next_check() -> None:
         a = await live.join()
         admission.allowed = False
         assert await a.wait_for(Disconnected)
+
+
+async def test_client_stays_while_nobody_can_say_whether_it_may() -> None:
+    admission = _Fickle()
+    async with running(config(recheck_s=0.02), admission) as live:
+        a = await live.join()
+        admission.allowed = None
+        asked = admission.asked
+        await until(lambda: admission.asked >= asked + 3)
+        a.live.send_packet(a.key, b"still here")
+        assert await a.packet() == RecvPacket(a.key, b"still here")
+        with pytest.raises(DialError):
+            await live.join()
 
 
 async def test_control_can_close_a_client() -> None:

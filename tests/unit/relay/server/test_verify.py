@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from relay.admission import NoVerdictError
 from relay.handshake import ClientInfo
 from relay.server.verify import AdmitByUrl
 from relay.session_server import AdmissionAsked
@@ -45,9 +46,8 @@ async def verifier(status: int, body: str, seen: list[str]) -> AsyncIterator[str
     [
         (200, '{"Allow":true}', False, True),
         (200, '{"Allow":false}', True, False),
-        (500, '{"Allow":true}', False, False),
         (500, '{"Allow":true}', True, True),
-        (200, "sorry", False, False),
+        (200, "sorry", True, True),
     ],
 )
 async def test_verdict_of_the_url(status: int, body: str, fail_open: bool, expected: bool) -> None:
@@ -61,9 +61,37 @@ async def test_verdict_of_the_url(status: int, body: str, fail_open: bool, expec
     assert json.loads(seen[0])["NodePublic"] == "nodekey:" + "07" * 32
 
 
-async def test_nobody_there_is_a_no() -> None:
+@pytest.mark.parametrize(("status", "body"), [(500, '{"Allow":true}'), (200, "sorry")])
+async def test_what_is_no_answer_is_no_verdict(status: int, body: str) -> None:
+    async with verifier(status, body, []) as url:
+        admission = AdmitByUrl(url)
+        with pytest.raises(NoVerdictError, match=f"answered {status}"):
+            await admission.admits(ASKED)
+        await admission.close()
+
+
+async def test_nobody_there_is_no_verdict() -> None:
     async with verifier(200, "{}", []) as url:
         gone = url
     admission = AdmitByUrl(gone)
-    assert not await admission.admits(ASKED)
+    with pytest.raises(NoVerdictError, match="asking http"):
+        await admission.admits(ASKED)
     await admission.close()
+
+
+@pytest.mark.parametrize(("body", "good_for"), [('{"Allow":true}', 60), ('{"Allow":false}', 5)])
+async def test_client_that_comes_again_is_not_asked_about_at_once(body: str, good_for: int) -> None:
+    seen: list[str] = []
+    clock = 100.0
+    async with verifier(200, body, seen) as url:
+        admission = AdmitByUrl(url, now=lambda: clock)
+        try:
+            first = await admission.admits(ASKED)
+            clock += good_for - 1
+            assert await admission.admits(ASKED) is first
+            assert len(seen) == 1
+            clock += 2
+            assert await admission.admits(ASKED) is first
+            assert len(seen) == 2
+        finally:
+            await admission.close()
