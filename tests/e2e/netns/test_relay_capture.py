@@ -20,12 +20,13 @@ import pytest
 
 from control.keys import NodePrivate
 from node.demo.lab import HUB_ADDRESS, Lab
-from node.demo.network import MEMBERS, Network, postern, wait_until
+from node.demo.network import postern, wait_until
 from relay import frames
 from relay.handshake import ClientInfo, greeting_box, open_client_info
 from relay.server.tls import self_signed
 from tests.support import netns, pcap
 from tests.support.mesh import needs_mesh
+from tests.support.two_nodes import PORT, A, B, TwoNodes
 
 if TYPE_CHECKING:
     import subprocess
@@ -34,17 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.netns, needs_mesh(), netns.needs("tcpdump", "socat")]
 
-A, B, PORT = "ops", "production", 443
 INNER_PORT = 3341
-NO_UDP = """table inet relayonly {
-  chain input { type filter hook input priority -10; iifname "eth0" meta l4proto udp drop; }
-  chain output { type filter hook output priority -10; oifname "eth0" meta l4proto udp drop; }
-}
-"""
-POLICY = """{
-  "tagOwners": {"tag:production": ["oli@corp.example"]},
-  "acls": [{"action": "accept", "src": ["oli@corp.example"], "dst": ["tag:production:443"]}],
-}"""
 ROUNDS = 300
 TALK = """
 import socket, sys
@@ -60,8 +51,8 @@ print("same")
 """
 
 
-class FrontedNetwork(Network):
-    """The demo's network, with the relay in clear behind a front that ends TLS."""
+class FrontedNetwork(TwoNodes):
+    """Two nodes, with the relay in clear behind a front that ends TLS."""
 
     def start_relay(self) -> str:
         certificate, key, digest = self_signed(HUB_ADDRESS, datetime.now(UTC))
@@ -86,13 +77,6 @@ class FrontedNetwork(Network):
         wait_until(lambda: "serving on" in (self.directory / "relay.log").read_text(), "the relay")
         wait_until(lambda: ":3340" in self.lab.run("hub", "ss", "-ltn"), "the front")
         return f"sha256-raw:{digest}"
-
-    def join(self) -> None:
-        """Let in the two that talk, and nobody else."""
-        users = {"oli": self._add_user("oli")}
-        for member in MEMBERS:
-            if member.host in {A, B}:
-                self._bring_up(member, self._add_key(users.get(member.owner), member.tag))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +127,8 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captures]:
         network = FrontedNetwork(lab)
         relay_dump, relay_path = record(lab, "hub", "lo")
         network.start_servers()
-        lab.run(B, "nft", "-f", "-", text=NO_UDP)
+        network.shut_udp()
         network.join()
-        network.set_policy(POLICY)
-        wait_until(lambda: network.peer(A, B) is not None, "peers")
-        wait_until(lambda: network.connect(A, B, PORT) == f"open {B}", "traffic")
         tunnel_dump, tunnel_path = record(lab, B, "postern0")
         text = f"nobody-between-us-may-read-{os.urandom(12).hex()}"
         secrets = {"plaintext": text.encode(), "plaintext in hex": text.encode().hex().encode()}
@@ -157,9 +138,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captures]:
             assert lab.run(A, *talk).strip() == "same"
         for address in (*inner[A], *inner[B]):
             secrets |= spellings(address)
-        peer = network.peer(A, B)
-        assert peer is not None
-        assert peer["CurAddr"] == "", "the nodes found a way past the relay"
+        assert network.direct_way() == "", "the nodes found a way past the relay"
         nodes = network.api("GET", "node")["nodes"]
         keys = {bytes.fromhex(node["nodeKey"].removeprefix("nodekey:")) for node in nodes}
         stop(lab, tunnel_dump, "postern0")
