@@ -1,19 +1,14 @@
 """The client's end of one DERP connection, HTTP upgrade included.
 
-    AWAIT_HTTP ──101──► AWAIT_SERVER_KEY ──ServerKey──► AWAIT_SERVER_INFO ──ServerInfo──► OPEN
-
-A client that knows the server's key (from its certificate or an earlier visit) may use fast
-start: request and ClientInfo leave together and no HTTP answer comes back. `receive` takes bytes,
-`next_event` yields what they meant, `outbox` holds what to write. Source: relay reference 1.3 to
-1.7 and 1.15.
+`relay.opening` gets it to where packets flow; from there on `receive` takes bytes, `next_event`
+yields what they meant, `outbox` holds what to write. Source: relay reference 1.3 to 1.7 and 1.15.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from relay.counters import Counters, DropReason, PacketKind
 from relay.errors import Fault, RemoteFaultError, UsageError
@@ -21,7 +16,6 @@ from relay.frames import (
     HEADER_BYTES,
     KEY_BYTES,
     MAX_PACKET_BYTES,
-    ClientInfoFrame,
     ClosePeer,
     ForwardPacket,
     FrameDecoder,
@@ -34,23 +28,21 @@ from relay.frames import (
     Pong,
     RecvPacket,
     Restarting,
-    ServerInfoFrame,
-    ServerKey,
     WatchConns,
     decode,
     encode,
     is_disco,
     pack_frame,
 )
-from relay.handshake import ClientInfo, ServerInfo, greeting_box, open_server_info, seal_greeting
+from relay.opening import ClientOptions, Opening, Phase
 from relay.outbox import Outbox
 from relay.ratelimit import RateLimit, TokenBucket
-from relay.upgrade import encode_request, parse_response_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from control.keys import Box, Entropy, MeshKey, NodePrivate
+    from control.keys import Entropy, NodePrivate
+    from relay.handshake import ServerInfo
 
 __all__ = [
     "ClientEvent",
@@ -87,30 +79,6 @@ ClientEvent = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
-    """How to introduce ourselves."""
-
-    host: str = ""
-    """Value of the Host header; empty leaves HTTP out, as on a WebSocket."""
-    known_server_key: bytes | None = None
-    """Enables fast start; the server must then prove to hold this key."""
-    ideal_node: str = ""
-    mesh_key: MeshKey | None = None
-    is_prober: bool = False
-    app_name: str = ""
-
-
-class Phase(Enum):
-    """Where a session stands."""
-
-    AWAIT_HTTP = "await http"
-    AWAIT_SERVER_KEY = "await server key"
-    AWAIT_SERVER_INFO = "await server info"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
 class ClientSession:
     """One connection's machine. `on_dirty` runs once whenever the outbox has something to take."""
 
@@ -123,48 +91,25 @@ class ClientSession:
         now: float,
         on_dirty: Callable[[], None] = lambda: None,
     ) -> None:
-        self._private = private
-        self._options = options
-        self._entropy = entropy
         self.counters = Counters()
         self.outbox = Outbox(self.counters, on_dirty)
-        self.server_key = b""
-        self._box: Box | None = None
-        self.phase = Phase.AWAIT_HTTP
-        self._head = bytearray()
+        self._opening = Opening(private, options, self.outbox, entropy)
+        self._is_closed = False
         self._decoder = FrameDecoder()
         self._events: deque[ClientEvent] = deque()
         self._bucket: TokenBucket | None = None
         self._connect_by = now + CONNECT_S
         self._heard_at = now
-        self._start()
 
-    def _start(self) -> None:
-        known = self._options.known_server_key
-        if self._options.host:
-            self.outbox.push_signal(
-                encode_request(
-                    self._options.host,
-                    fast_start=known is not None,
-                    ideal_node=self._options.ideal_node,
-                )
-            )
-        if known is not None:
-            self._introduce(known)
-        if known is not None or not self._options.host:
-            self.phase = Phase.AWAIT_SERVER_KEY
+    @property
+    def phase(self) -> Phase:
+        """Where the session stands."""
+        return Phase.CLOSED if self._is_closed else self._opening.phase
 
-    def _introduce(self, server_key: bytes) -> None:
-        mesh_key = self._options.mesh_key
-        info = ClientInfo(
-            mesh_key=mesh_key.to_secret_text() if mesh_key else "",
-            is_prober=self._options.is_prober,
-            app_name=self._options.app_name,
-        )
-        self._box = greeting_box(self._private, server_key)
-        sealed = seal_greeting(info, self._box, self._entropy)
-        self.server_key = server_key
-        self.outbox.push_signal(encode(ClientInfoFrame(self._private.public.raw, sealed)))
+    @property
+    def server_key(self) -> bytes:
+        """The server's key as far as we were told, empty before."""
+        return self._opening.server_key
 
     def next_event(self) -> ClientEvent | None:
         """Return what happened next, None when nothing did."""
@@ -178,67 +123,31 @@ class ClientSession:
         self.counters.bytes_received += len(data)
         try:
             if self.phase is Phase.AWAIT_HTTP:
-                data = self._receive_http(data)
+                data = self._opening.receive_http(data)
             for kind, payload in self._decoder.feed(data) if data else ():
                 self._receive_frame(kind, payload, now)
         except RemoteFaultError as error:
             self._close(error.fault, error.detail)
 
-    def _receive_http(self, data: bytes) -> bytes:
-        self._head += data
-        head = parse_response_head(self._head)
-        if head is None:
-            return b""
-        if head.status != 101:
-            raise RemoteFaultError(
-                Fault.BAD_HTTP, f"server answered {head.status} instead of switching to DERP"
-            )
-        self.phase = Phase.AWAIT_SERVER_KEY
-        rest = bytes(self._head[head.length_bytes :])
-        self._head.clear()
-        return rest
-
     def _receive_frame(self, kind: int, payload: bytes, now: float) -> None:
-        if kind == FrameType.RECV_PACKET and self.phase is Phase.OPEN:
+        if kind == FrameType.RECV_PACKET and self._opening.phase is Phase.OPEN:
             # The one frequent frame: no table, no second look at the payload.
             if not KEY_BYTES <= len(payload) <= KEY_BYTES + MAX_PACKET_BYTES:
                 raise RemoteFaultError(Fault.BAD_LENGTH, f"RecvPacket of {len(payload)} bytes")
             self.counters.packets_received += 1
             self._events.append(RecvPacket(payload[:KEY_BYTES], payload[KEY_BYTES:]))
             return
-        match self.phase:
-            case Phase.AWAIT_SERVER_KEY:
-                self._receive_server_key(kind, payload)
-            case Phase.AWAIT_SERVER_INFO:
-                self._receive_server_info(kind, payload, now)
-            case Phase.OPEN:
-                self._receive_open(kind, payload)
-            case Phase.AWAIT_HTTP | Phase.CLOSED:
-                return
-            case _:
-                assert_never(self.phase)
-
-    def _receive_server_key(self, kind: int, payload: bytes) -> None:
-        frame = decode(kind, payload) if kind == FrameType.SERVER_KEY else None
-        if not isinstance(frame, ServerKey):
-            raise RemoteFaultError(Fault.UNEXPECTED_FRAME, f"type {kind:#04x} before ServerKey")
-        known = self._options.known_server_key
-        if known is None:
-            self._introduce(frame.key)
-        elif frame.key != known:
-            # We sealed our greeting to the key we were promised: this server cannot be it.
-            raise RemoteFaultError(Fault.BAD_BOX, "server key differs from the one promised")
-        self.phase = Phase.AWAIT_SERVER_INFO
-
-    def _receive_server_info(self, kind: int, payload: bytes, now: float) -> None:
-        frame = decode(kind, payload) if kind == FrameType.SERVER_INFO else None
-        if not isinstance(frame, ServerInfoFrame) or self._box is None:
+        if self._opening.phase is Phase.OPEN:
+            self._receive_open(kind, payload)
             return
-        info = open_server_info(frame.sealed, self._box)
+        info = self._opening.receive_frame(kind, payload)
+        if info is not None:
+            self._welcome(info, now)
+
+    def _welcome(self, info: ServerInfo, now: float) -> None:
         if info.bytes_per_second > 0:
             limit = RateLimit(info.bytes_per_second, max(info.burst_bytes, 0))
             self._bucket = TokenBucket(limit, now)
-        self.phase = Phase.OPEN
         self._events.append(RelayReady(self.server_key, info))
 
     def _receive_open(self, kind: int, payload: bytes) -> None:
@@ -325,8 +234,8 @@ class ClientSession:
         self.outbox.push_signal(frame)
 
     def _close(self, fault: Fault, detail: str) -> None:
-        if self.phase is Phase.CLOSED:
+        if self._is_closed:
             return
-        self.phase = Phase.CLOSED
+        self._is_closed = True
         self.outbox.discard(DropReason.GONE_DISCONNECTED)
         self._events.append(Disconnected(fault, detail))
