@@ -33,6 +33,7 @@ from relay.frames import (
 from relay.handshake import ClientInfo, seal_greeting
 from relay.inflow import BIGGEST_FRAME_BYTES, Inflow
 from relay.outbox import Outbox
+from relay.patience import HANDSHAKE_S, Due, Patience
 from relay.ratelimit import RateLimit, TokenBucket
 from relay.router import Connection, Router
 from relay.welcome import Greeting, ServerIdentity, read_greeting
@@ -49,10 +50,6 @@ __all__ = [
     "SessionEvent",
 ]
 
-HANDSHAKE_S = 10.0
-KEEPALIVE_S = 60.0
-KEEPALIVE_JITTER_S = 5.0
-MESH_WRITE_TIMEOUT_S = 30.0
 MAX_UNREAD_BYTES = 1 << 20
 """What a driver may still hand over between AdmissionAsked and the verdict."""
 
@@ -119,11 +116,8 @@ class ServerSession:
         self._greeting: Greeting | None = None
         self._inflow: Inflow | None = None
         self._bucket = TokenBucket(identity.rate, now)
-        self._handshake_by = now + HANDSHAKE_S
-        jitter = int.from_bytes(identity.entropy(2), "big") / 65_535 * KEEPALIVE_JITTER_S
-        self._keepalive_every = KEEPALIVE_S + jitter
-        self._keepalive_at = now + self._keepalive_every
-        self._stuck_since: float | None = None
+        jitter = int.from_bytes(identity.entropy(2), "big") / 65_535
+        self._patience = Patience(identity.write_timeout_s, jitter, now)
         self.outbox.push_signal(encode(ServerKey(identity.public)))
 
     @property
@@ -218,7 +212,7 @@ class ServerSession:
             return 0
         self._greeting, stop = found
         self.phase = Phase.AWAIT_VERDICT
-        self._handshake_by = now + HANDSHAKE_S
+        self._patience.await_verdict(now)
         self._events.append(AdmissionAsked(self.key, self._address, self.client_info))
         return stop
 
@@ -230,6 +224,7 @@ class ServerSession:
         if self.phase is not Phase.AWAIT_VERDICT or greeting is None:
             raise UsageError(f"admit() while {self.phase.value}")
         self.phase = Phase.OPEN
+        self._patience.open(is_mesh_peer=greeting.is_mesh_peer)
         sealed = seal_greeting(self._identity.info, greeting.box, self._identity.entropy)
         self.outbox.push_signal(encode(ServerInfoFrame(sealed)))
         self.connection = Connection(
@@ -271,51 +266,39 @@ class ServerSession:
 
     def pause_writing(self, now: float) -> None:
         """Note that the transport takes no more bytes for now; packets wait, then drop."""
-        self._stuck_since = now
+        self._patience.pause(now)
         self.outbox.pause_writing()
 
     def resume_writing(self, now: float) -> None:
         """Note that the transport takes bytes again."""
-        self._stuck_since = None
+        self._patience.resume()
         self.outbox.resume_writing(now)
 
     def note_progress(self, now: float) -> None:
         """Restart the write timeout: the transport still is full, but some bytes left it."""
-        if self._stuck_since is not None:
-            self._stuck_since = now
+        self._patience.note_progress(now)
 
     def deadline(self) -> float | None:
         """Return when `on_deadline` has something to do."""
-        if self.phase is Phase.CLOSED:
-            return None
-        if self.phase is not Phase.OPEN:
-            return self._handshake_by
-        stuck = self._stuck_until()
-        return self._keepalive_at if stuck is None else min(stuck, self._keepalive_at)
+        return None if self.is_closed else self._patience.deadline()
 
     def on_deadline(self, now: float) -> None:
         """Do what is due: time out a handshake or a stuck write, send a keepalive."""
-        if self.phase is Phase.CLOSED:
+        if self.is_closed:
             return
-        if self.phase is not Phase.OPEN:
-            if now >= self._handshake_by:
-                self._close(Fault.HANDSHAKE_TIMEOUT, f"no word after {HANDSHAKE_S:.0f} s")
-            return
-        stuck = self._stuck_until()
-        if stuck is not None and now >= stuck:
-            self._counters.write_timeouts += 1
-            self._close(Fault.WRITE_TIMEOUT, "client does not read")
-        elif self.outbox.is_overrun:
+        if self.outbox.is_overrun:
             self._close(Fault.BACKLOG, "too many unread signals")
-        elif now >= self._keepalive_at:
-            self._keepalive_at = now + self._keepalive_every
-            self.outbox.push_signal(encode(KeepAlive()))
-
-    def _stuck_until(self) -> float | None:
-        timeout = self._identity.write_timeout_s
-        if self._stuck_since is None or not timeout:
-            return None
-        return self._stuck_since + (MESH_WRITE_TIMEOUT_S if self.is_mesh_peer else timeout)
+            return
+        match self._patience.take_due(now):
+            case Due.GIVE_UP_GREETING:
+                self._close(Fault.HANDSHAKE_TIMEOUT, f"no word after {HANDSHAKE_S:.0f} s")
+            case Due.GIVE_UP_WRITING:
+                self._counters.write_timeouts += 1
+                self._close(Fault.WRITE_TIMEOUT, "client does not read")
+            case Due.KEEPALIVE:
+                self.outbox.push_signal(encode(KeepAlive()))
+            case None:
+                return
 
     def _close_for(self, fault: Fault) -> None:
         self._close(fault, "asked by a mesh peer")

@@ -51,6 +51,7 @@ PURE = (
     "relay/mesh.py",
     "relay/opening.py",
     "relay/outbox.py",
+    "relay/patience.py",
     "relay/ratelimit.py",
     "relay/router.py",
     "relay/session_client.py",

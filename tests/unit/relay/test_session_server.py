@@ -12,11 +12,11 @@ from relay import frames
 from relay.counters import Counters
 from relay.errors import Fault, UsageError
 from relay.handshake import ClientInfo, greeting_box, seal_greeting
+from relay.patience import HANDSHAKE_S
 from relay.ratelimit import RateLimit
 from relay.router import Router
 from relay.session_client import RelayReady
 from relay.session_server import (
-    HANDSHAKE_S,
     AdmissionAsked,
     ClientLeft,
     Phase,
@@ -200,6 +200,29 @@ def test_client_that_does_not_read_is_closed() -> None:
     wire.server.on_deadline(lab.now + 2.0)
     assert fault_of(wire.server) is Fault.WRITE_TIMEOUT
     assert lab.router.counters.write_timeouts == 1
+
+
+def test_mesh_peer_may_be_stuck_for_longer() -> None:
+    lab = Lab()
+    wire = lab.join(mesh_key=MESH_KEY)
+    wire.server.pause_writing(lab.now)
+    assert wire.server.deadline() == lab.now + 30
+    wire.server.on_deadline(lab.now + 30)
+    assert fault_of(wire.server) is Fault.WRITE_TIMEOUT
+
+
+def test_one_pong_waits_for_a_client_that_does_not_read() -> None:
+    lab = Lab()
+    wire = lab.join()
+    wire.server.pause_writing(lab.now)
+    pings = [frames.Ping(bytes([number]) * 8) for number in range(5)]
+    wire.server.receive(b"".join(map(frames.encode, pings)), lab.now)
+    wire.server.resume_writing(lab.now)
+    assert drain(wire.server.outbox) == frames.encode(frames.Pong(bytes(8)))
+    counters = lab.router.counters
+    assert (counters.got_ping, counters.sent_pong) == (5, 1)
+    wire.server.receive(frames.encode(pings[1]), lab.now)
+    assert drain(wire.server.outbox) == frames.encode(frames.Pong(b"\1" * 8))
 
 
 def test_slow_progress_is_progress() -> None:
