@@ -23,7 +23,7 @@ from relay.mesh import RECONNECT_S, MeshLink
 from relay.ratelimit import RateLimit
 from relay.server.gate import GatedListener
 from relay.server.hub import Hub
-from relay.server.pages import Pages, build_application
+from relay.server.pages import Pages, build_application, build_portal_application
 from relay.server.stun_socket import StunSocket
 from relay.session_client import ClientOptions
 from relay.welcome import WRITE_TIMEOUT_S, ServerIdentity
@@ -80,7 +80,7 @@ class Relay:
         )
         self.hub = Hub(identity, Counters(), admission)
         self.pages = Pages(self.hub, config.home, config.bootstrap_names)
-        self._runner: web.AppRunner | None = None
+        self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
 
     @property
@@ -118,20 +118,28 @@ class Relay:
 
     async def _start(self) -> None:
         config = self._config
-        self._runner = web.AppRunner(build_application(self.pages), access_log=None)
-        await self._runner.setup()
-        fallback = self._runner.server
-        if fallback is None:
-            raise RuntimeError("aiohttp made no server")
         if config.listen is not None:
-            await self._listen(config.listen, self.listener_factory(fallback, config.tls))
+            pages = await self._http_server(build_application(self.pages))
+            await self._listen(config.listen, self.listener_factory(pages, config.tls))
         if config.plain_http is not None:
-            await self._listen(config.plain_http, self.listener_factory(fallback, None))
+            # Without TLS there are no secrets to serve, and no DERP: keys and sizes are nobody's.
+            portal = await self._http_server(build_portal_application(self.pages))
+            gate = AcceptGate(config.accept_rate, now=self.hub.now())
+            listener = GatedListener(self.hub, gate, portal, None, takes_derp=False)
+            await self._listen(config.plain_http, listener)
         for host, port in config.stun:
             socket = StunSocket(host, port)
             socket.start()
             self.pages.stun_sockets.append(socket)
         self.start_timers()
+
+    async def _http_server(self, application: web.Application) -> Callable[[], asyncio.Protocol]:
+        runner = web.AppRunner(application, access_log=None)
+        self._runners.append(runner)
+        await runner.setup()
+        if runner.server is None:
+            raise RuntimeError("aiohttp made no server")
+        return runner.server
 
     async def _listen(
         self, address: tuple[str, int], factory: Callable[[], asyncio.Protocol]
@@ -200,8 +208,9 @@ class Relay:
             socket.close()
         self.pages.stun_sockets.clear()
         await self.hub.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()

@@ -214,10 +214,13 @@ class HttpSniffer(asyncio.Protocol):
         hub: Hub,
         fallback: Callable[[], asyncio.Protocol],
         on_done: Callable[[], None] = lambda: None,
+        *,
+        takes_derp: bool = True,
     ) -> None:
         self._hub = hub
         self._fallback = fallback
         self._on_done = on_done
+        self._takes_derp = takes_derp
         self._head = bytearray()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -246,7 +249,7 @@ class HttpSniffer(asyncio.Protocol):
             return
         if head is None:
             return
-        match route(head):
+        match route(head) if self._takes_derp else Route.HTTP:
             case Route.DERP:
                 self._hand_to_derp(transport, head)
             case Route.HTTP:

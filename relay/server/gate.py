@@ -31,11 +31,15 @@ class GatedListener:
         gate: AcceptGate,
         fallback: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext | None,
+        *,
+        takes_derp: bool = True,
     ) -> None:
+        """`takes_derp` is false for a port that serves pages and nothing else."""
         self.hub = hub
         self.gate = gate
         self._fallback = fallback
         self._context = context
+        self._takes_derp = takes_derp
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol for a fresh connection, as `create_server` asks."""
@@ -48,7 +52,12 @@ class GatedListener:
             self.hub.counters.accepts_refused += 1
             transport.abort()
             return
-        sniffer = HttpSniffer(self.hub, self._fallback, _once(lambda: self.gate.release(source)))
+        sniffer = HttpSniffer(
+            self.hub,
+            self._fallback,
+            _once(lambda: self.gate.release(source)),
+            takes_derp=self._takes_derp,
+        )
         if self._context is None:
             transport.set_protocol(sniffer)
             sniffer.connection_made(transport)

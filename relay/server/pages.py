@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.server.hub import Hub
     from relay.server.stun_socket import StunSocket
 
-__all__ = ["Pages", "build_application"]
+__all__ = ["Pages", "build_application", "build_portal_application"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9.\-_:]{1,64}")
 _NO_CACHE = "no-cache, no-store, must-revalidate, no-transform, max-age=0"
@@ -73,6 +73,10 @@ class Pages:
             "<p>This is a DERP relay of a private mesh network.</p>",
         )
 
+    async def use_tls(self, request: web.Request) -> web.Response:
+        """Send a browser to the port that has TLS."""
+        raise web.HTTPFound(request.url.with_scheme("https").with_port(None))
+
     async def derp(self, request: web.Request) -> web.StreamResponse:
         """Serve DERP over a WebSocket; every other upgrade was taken before it came here."""
         return await serve_websocket(self.hub, request)
@@ -109,6 +113,14 @@ def build_application(pages: Pages) -> web.Application:
     """Return the application of a relay that stands alone."""
     application = web.Application()
     application.add_routes(pages.routes())
+    return application
+
+
+def build_portal_application(pages: Pages) -> web.Application:
+    """Return the application of port 80: the check for captive portals, and the way to TLS."""
+    application = web.Application()
+    application.router.add_route("*", "/generate_204", pages.no_content)
+    application.router.add_get("/{rest:.*}", pages.use_tls)
     return application
 
 

@@ -235,6 +235,18 @@ async def test_http_endpoints(
                 assert response.headers[header[0]] == header[1]
 
 
+async def test_port_without_tls_serves_the_portal_check_and_no_derp() -> None:
+    async with running(config(plain_http=(HOST, 0))) as live, aiohttp.ClientSession() as http:
+        port = live.relay.ports[1]
+        async with http.get(f"http://{HOST}:{port}/generate_204") as response:
+            assert response.status == 204
+        async with http.get(f"http://{HOST}:{port}/x?y=1", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (302, f"https://{HOST}/x?y=1")
+        with pytest.raises(DialError, match="answered 302"):
+            await dial(RelayAddress(HOST, port), NodePrivate(b"\x11" * 32), lambda _event: None)
+        assert live.relay.hub.counters.accepts == 0
+
+
 async def test_portal_challenge_with_odd_characters_is_not_echoed() -> None:
     async with running() as live, aiohttp.ClientSession() as http:
         url = f"http://{HOST}:{live.relay.ports[0]}/generate_204"
