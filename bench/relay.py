@@ -40,6 +40,7 @@ from bench._relay_load import (
     resident_bytes,
     tcp_forwarder,
 )
+from bench.datapath import favour_this_session
 
 if TYPE_CHECKING:
     import socket
@@ -199,6 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if shutil.which("socat") is None:
         print("bench.relay needs socat, the forwarder to compare with", file=sys.stderr)
         return 1
+    if os.geteuid() == 0:
+        favour_this_session()
     only = set(filter(None, arguments.only.split(",")))
     rounds: list[dict[str, Measures]] = []
     with tempfile.TemporaryDirectory() as name:
