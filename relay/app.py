@@ -161,6 +161,7 @@ class Relay:
     def start_timers(self) -> None:
         """Start what runs beside the listeners; a host without our listeners calls this itself."""
         self.hub.spawn(self.hub.sweep_forever())
+        self.hub.spawn(self.hub.sample_forever())
         if self._config.recheck_s:
             self.hub.spawn(self.hub.recheck_forever(self._config.recheck_s))
         for address in self._config.mesh_with:

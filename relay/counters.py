@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Counters", "DropReason", "PacketKind"]
+__all__ = ["RTT_BOUNDS_MS", "Counters", "DropReason", "PacketKind"]
 
 
 class PacketKind(StrEnum):
@@ -25,6 +25,10 @@ class DropReason(StrEnum):
     QUEUE_TAIL = "queue_tail"
     WRITE_ERROR = "write_error"
     DUP_CLIENT = "dup_client"
+
+
+RTT_BOUNDS_MS = (10, 20, 50, 100, 150, 250, 500)
+_BOUNDS = (*map(str, RTT_BOUNDS_MS), "+Inf")
 
 
 def _drops() -> dict[tuple[DropReason, PacketKind], int]:
@@ -61,11 +65,23 @@ class Counters:
     packets_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
     bytes_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
     faults: dict[str, int] = field(default_factory=dict)
+    tls_versions: dict[str, int] = field(default_factory=dict)
+    """Connections by what they negotiated, as `TLSv1.3`."""
+    round_trips: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BOUNDS, 0))
+    """Samples of the round trip to clients, by the bound in ms that they stay within."""
 
     def drop(self, reason: DropReason, kind: PacketKind, size_bytes: int) -> None:
         """Note one packet that will not be delivered."""
         self.packets_dropped[reason, kind] += 1
         self.bytes_dropped[reason, kind] += size_bytes
+
+    def note_round_trip(self, milliseconds: float) -> None:
+        """Count one sample of one client's round trip."""
+        for bound in RTT_BOUNDS_MS:
+            if milliseconds <= bound:
+                self.round_trips[str(bound)] += 1
+                return
+        self.round_trips["+Inf"] += 1
 
     def queued_for(self, seconds: float) -> None:
         """Fold one packet's time in a queue into the exponential average (weight 0.1)."""

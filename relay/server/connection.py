@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, cast
 
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from relay.server.hub import Hub
     from relay.session_server import ServerSession
 
-__all__ = ["DerpLink", "HttpSniffer", "peer_of", "write_now"]
+__all__ = ["DerpLink", "HttpSniffer", "peer_of", "round_trip_of", "write_now"]
 
 HIGH_WATER_BYTES = 128 * 1024
 LOW_WATER_BYTES = 32 * 1024
 HEAD_S = 10.0
 KEEPALIVE_IDLE_S = 600
 USER_TIMEOUT_MS = 15_000
+TCP_INFO_RTT_AT = 68
+TCP_INFO_BYTES = 72
+"""Linux's struct tcp_info up to and with tcpi_rtt, microseconds in 32 bits."""
 MAX_CHUNKS = 1024
 """What one writev takes (IOV_MAX of Linux)."""
 
@@ -58,6 +62,15 @@ def tune(transport: asyncio.BaseTransport) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def round_trip_of(transport: asyncio.BaseTransport) -> float | None:
+    """Return the kernel's estimate of the round trip in milliseconds, None when it is gone."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0 or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    return int.from_bytes(info[TCP_INFO_RTT_AT:TCP_INFO_BYTES], sys.byteorder) / 1000
 
 
 def write_now(fileno: int, chunks: list[Chunk]) -> list[Chunk]:
@@ -155,6 +168,10 @@ class DerpLink(asyncio.BufferedProtocol):
     def unsent_bytes(self) -> int:
         """Return how much the transport still has to write."""
         return self._transport.get_write_buffer_size()
+
+    def round_trip_ms(self) -> float | None:
+        """Return the kernel's estimate of the round trip."""
+        return round_trip_of(self._transport)
 
     def resume(self) -> None:
         """Go on reading after the verdict or a rate pause."""

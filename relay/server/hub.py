@@ -29,6 +29,7 @@ __all__ = ["Hub", "Link"]
 log = logging.getLogger("relay")
 
 SWEEP_S = 0.5
+SAMPLE_S = 10.0
 READ_BYTES = 256 * 1024
 EAGER_BYTES = 16 * 1024
 """A chunk this large is a batch of its own: flush at once rather than hold more of them."""
@@ -45,6 +46,10 @@ class Link(Protocol):
 
     def unsent_bytes(self) -> int:
         """Return how much the transport still has to write."""
+        ...
+
+    def round_trip_ms(self) -> float | None:
+        """Return the kernel's estimate of the round trip, None where there is none."""
         ...
 
     def resume(self) -> None:
@@ -172,6 +177,19 @@ class Hub:
             due = session.deadline()
             if due is not None and due <= now:
                 session.on_deadline(now)
+
+    async def sample_forever(self) -> None:
+        """Note every client's round trip from time to time."""
+        while True:
+            await asyncio.sleep(SAMPLE_S)
+            self.sample()
+
+    def sample(self) -> None:
+        """Note every client's round trip."""
+        for link in self.links:
+            round_trip_ms = link.round_trip_ms()
+            if round_trip_ms is not None:
+                self.counters.note_round_trip(round_trip_ms)
 
     async def recheck_forever(self, every_s: float) -> None:
         """Ask about clients again from time to time, so that a removed node loses the relay.

@@ -127,6 +127,18 @@ class _RelayCollector(Collector):
         for fault, count in counters.faults.items():
             faults.add_metric([fault], count)
         yield faults
+        round_trips = CounterMetricFamily(
+            "derp_counter_tcp_rtt", "round trips to clients, sampled, by bound in ms", labels=["le"]
+        )
+        for bound, count in counters.round_trips.items():
+            round_trips.add_metric([bound], count)
+        yield round_trips
+        versions = CounterMetricFamily(
+            "derper_tls_request_version", "connections by TLS version", labels=["version"]
+        )
+        for version, count in counters.tls_versions.items():
+            versions.add_metric([version], count)
+        yield versions
 
     def _stun(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(

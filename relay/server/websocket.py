@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from relay.server.connection import peer_of
+from relay.server.connection import peer_of, round_trip_of
 from relay.session_server import AdmissionAsked, ClientLeft
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class WebSocketLink:
         if transport is None:
             raise web.HTTPBadRequest(text="connection is gone")
         self._hub = hub
+        self._transport = transport
         self._socket = socket
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -121,6 +122,10 @@ class WebSocketLink:
     def unsent_bytes(self) -> int:
         """Return 0: the writer waits for each message, so being blocked is all there is to know."""
         return 0
+
+    def round_trip_ms(self) -> float | None:
+        """Return the kernel's estimate of the round trip."""
+        return round_trip_of(self._transport)
 
     def resume(self) -> None:
         """Go on reading after the verdict."""

@@ -12,9 +12,11 @@ import pytest
 from control.keys import MeshKey, NodePrivate
 from relay import frames, stun
 from relay.admission import AdmitKeys, NoVerdictError
+from relay.counters import Counters
 from relay.dial import DialError, RelayAddress, dial, server_key_in
 from relay.frames import PeerGone, RecvPacket, Restarting
 from relay.ratelimit import RateLimit
+from relay.server.metrics import exposition
 from relay.session_client import ClientOptions, ClientSession, Disconnected, RelayReady
 from tests.support.live_relay import HOST, PATIENCE_S, LiveRelay, config, running
 from tests.support.relay_pair import drain
@@ -275,6 +277,30 @@ async def test_metrics_carry_the_names_of_the_field() -> None:
         assert "derp_gauge_current_connections 2.0" in text
         assert "derp_packets_sent_total 1.0" in text
         assert 'derp_packets_dropped_total{kind="disco",reason="queue_head"} 0.0' in text
+        assert 'derp_counter_tcp_rtt_total{le="10"} 0.0' in text
+
+
+async def test_round_trips_and_tls_versions_are_counted() -> None:
+    async with running(with_tls=True) as live:
+        await live.join()
+        await live.join()
+        hub = live.relay.hub
+        hub.sample()
+        assert sum(hub.counters.round_trips.values()) == 2
+        assert hub.counters.tls_versions == {"TLSv1.3": 2}
+        text = exposition(hub, ())[0].decode()
+        assert 'derper_tls_request_version_total{version="TLSv1.3"} 2.0' in text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "bound"), [(0.2, "10"), (10, "10"), (10.1, "20"), (500, "500"), (501, "+Inf")]
+)
+def test_round_trip_is_counted_under_the_bound_it_stays_within(
+    milliseconds: float, bound: str
+) -> None:
+    counters = Counters()
+    counters.note_round_trip(milliseconds)
+    assert [name for name, count in counters.round_trips.items() if count] == [bound]
 
 
 async def websocket_client(live: LiveRelay, http: aiohttp.ClientSession) -> RecvPacket:
