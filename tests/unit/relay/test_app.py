@@ -79,6 +79,25 @@ async def test_many_packets_arrive_in_order() -> None:
         assert seen == [n.to_bytes(2, "big") for n in range(500)]
 
 
+def numbered(sender: int, count: int) -> list[bytes]:
+    """Return packets that tell who sent them, and in which place."""
+    return [bytes([sender]) * 1000 + number.to_bytes(4, "big") for number in range(count)]
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+async def test_large_reads_of_several_clients_do_not_mix(with_tls: bool) -> None:
+    async with running(with_tls=with_tls) as live:
+        senders = [await live.join() for _ in range(3)]
+        receivers = [await live.join() for _ in range(3)]
+        for _ in range(10):
+            for number, (sender, receiver) in enumerate(zip(senders, receivers, strict=True)):
+                for packet in numbered(number, 31):
+                    sender.live.send_packet(receiver.key, packet)
+            for number, (sender, receiver) in enumerate(zip(senders, receivers, strict=True)):
+                found = [await receiver.packet() for _ in range(31)]
+                assert found == [RecvPacket(sender.key, packet) for packet in numbered(number, 31)]
+
+
 async def test_stranger_is_refused_and_member_is_not() -> None:
     member = NodePrivate.generate(os.urandom)
     async with running(admission=AdmitKeys([member.public.raw])) as live:
@@ -303,32 +322,51 @@ def test_round_trip_is_counted_under_the_bound_it_stays_within(
     assert [name for name, count in counters.round_trips.items() if count] == [bound]
 
 
-async def websocket_client(live: LiveRelay, http: aiohttp.ClientSession) -> RecvPacket:
-    """Speak DERP over a WebSocket; send ourselves a packet and return it."""
-    private = NodePrivate.generate(os.urandom)
+async def websocket_packets(
+    live: LiveRelay, http: aiohttp.ClientSession, private: NodePrivate, first: bytes, count: int
+) -> list[RecvPacket]:
+    """Speak DERP over a WebSocket; send ourselves a packet and return what came, and more."""
     session = ClientSession(private, ClientOptions(), entropy=os.urandom, now=0)
     url = f"http://{HOST}:{live.relay.ports[0]}/derp"
+    packets: list[RecvPacket] = []
     async with http.ws_connect(url, protocols=["derp"]) as socket:
         async with asyncio.timeout(PATIENCE_S):
-            while True:
+            while len(packets) < count:
                 message = await socket.receive_bytes()
                 session.receive(message, 0)
                 while (event := session.next_event()) is not None:
                     if isinstance(event, RecvPacket):
-                        return event
+                        packets.append(event)
                     if isinstance(event, RelayReady):
-                        session.send_packet(private.public.raw, b"to myself", 0)
+                        session.send_packet(private.public.raw, first, 0)
                 out = drain(session.outbox)
                 # Message boundaries must not matter: cut the stream in odd places.
                 for at in range(0, len(out), 7):
                     await socket.send_bytes(out[at : at + 7])
+    return packets
 
 
 async def test_websocket_carries_the_same_stream() -> None:
+    private = NodePrivate.generate(os.urandom)
     async with running() as live, aiohttp.ClientSession() as http:
-        packet = await websocket_client(live, http)
-        assert packet.packet == b"to myself"
+        packets = await websocket_packets(live, http, private, b"to myself", 1)
+        assert packets == [RecvPacket(private.public.raw, b"to myself")]
         assert live.relay.hub.counters.websocket_accepts == 1
+
+
+async def test_websocket_gets_what_large_reads_brought() -> None:
+    # Its writer runs later than the read: what was read must not be overwritten until then.
+    private = NodePrivate.generate(os.urandom)
+    async with running() as live, aiohttp.ClientSession() as http:
+        a, b = await live.join(), await live.join()
+        listening = asyncio.create_task(websocket_packets(live, http, private, b"ready", 32))
+        await until(lambda: live.relay.hub.router.find(private.public.raw) is not None)
+        for packet in numbered(1, 31):
+            a.live.send_packet(private.public.raw, packet)
+        for packet in numbered(2, 60):
+            b.live.send_packet(a.key, packet)
+        packets = [event for event in await listening if event.source == a.key]
+        assert packets == [RecvPacket(a.key, packet) for packet in numbered(1, 31)]
 
 
 async def test_stun_answers_on_udp() -> None:
