@@ -78,6 +78,8 @@ class AgentOptions:
 
     interface: str = "postern0"
     port: int = 41641
+    maps_port: bool = True
+    """Whether to ask the router to forward our port."""
     resolv_conf: Path = Path("/etc/resolv.conf")
 
 
@@ -383,6 +385,7 @@ class Agent:
             on_news=self._report,
             on_link_change=self._start_over,
             on_trouble=self._note_relay,
+            maps_port=self._options.maps_port,
         )
         self._connectivity_task = asyncio.create_task(self.connectivity.run(), name="connectivity")
         return tunnel

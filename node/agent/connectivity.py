@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from node.agent.measure import Measurer
+from node.agent.port_mapping import PortMapping
+from node.hostnet.gateway import default_gateway
 from node.hostnet.host import local_addresses
 from node.paths.netcheck.home import HomeChooser
 from node.paths.own_endpoints import LocalAddresses, OwnEndpoints
@@ -34,7 +36,7 @@ LOG = logging.getLogger("postern.connectivity")
 _FULL_EVERY_S: Final = 300.0
 _EVERY_S: Final = 25.0
 _LINK_CHECK_S: Final = 2.0
-_IDLE_EVERY_S: Final = 120.0
+_HAS_IPV6: Final = Path("/proc/net/if_inet6")
 
 _Addresses = tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]
 
@@ -53,6 +55,7 @@ class Connectivity:
         on_news: Callable[[], None],
         on_link_change: Callable[[], None],
         on_trouble: Callable[[int, str], None],
+        maps_port: bool,
     ) -> None:
         self._interface = interface
         self._port = port
@@ -60,14 +63,14 @@ class Connectivity:
         self._on_link_change = on_link_change
         self._loop = asyncio.get_running_loop()
         self.relays = RelayLinks(private, on_received, on_trouble)
-        has_ipv6 = Path("/proc/net/if_inet6").exists()
-        self.measurer = Measurer(send_stun, has_ipv6=has_ipv6)
+        self.measurer = Measurer(send_stun, has_ipv6=_HAS_IPV6.exists())
         self._home = HomeChooser()
         self._own = OwnEndpoints()
         self._derp_map: DerpMap | None = None
         self._addresses: _Addresses = ()
         self._wanted = asyncio.Event()
         self._full_at = float("-inf")
+        self._port_mapping = PortMapping(port, self.refresh) if maps_port else None
         self.endpoints: tuple[OwnEndpoint, ...] = ()
         self.report: Report | None = None
 
@@ -106,12 +109,16 @@ class Connectivity:
             await asyncio.gather(watching, return_exceptions=True)
             await self.measurer.close()
             await self.relays.close()
+            if self._port_mapping is not None:
+                await self._port_mapping.close()
 
     async def netcheck(self) -> Report | None:
         """Return a full report of now."""
         if self._derp_map is None:
             return None
-        return await self.measurer.measure(self._derp_map, self.home, is_full=True)
+        report = await self.measurer.measure(self._derp_map, self.home, is_full=True)
+        self._complete(report, self.home)
+        return report
 
     async def _measure(self, derp_map: DerpMap) -> None:
         now = self._loop.time()
@@ -125,22 +132,39 @@ class Connectivity:
             now=self._loop.time(),
             heard_at=self.relays.heard_at(),
         )
-        report.preferred_region = home
+        self._complete(report, home)
         self.relays.set_home(home)
         self._addresses = await asyncio.to_thread(local_addresses, self._interface)
         gathered = tuple(
             self._own.gather(
                 LocalAddresses(self._addresses, self._port, self._port),
                 report,
+                mapped=self._port_mapping.external if self._port_mapping is not None else None,
                 now=self._loop.time(),
             )
         )
         self.report, self.endpoints = report, gathered
         self._on_news()
 
+    def _complete(self, report: Report, home: int) -> None:
+        report.preferred_region = home
+        report.os_has_ipv6 = _HAS_IPV6.exists()
+        if self._port_mapping is not None:
+            self._port_mapping.note_in(report)
+
+    async def _look_at_router(self) -> None:
+        if self._port_mapping is None:
+            return
+        try:
+            await self._port_mapping.look(default_gateway(self._interface))
+        except OSError as error:
+            # The address went away between two looks; the next one comes soon.
+            LOG.debug("port mapping: %s", error)
+
     async def _watch_links(self) -> None:
         """Notice addresses that come and go: then every path has to be proven anew."""
         while True:
+            await self._look_at_router()
             await asyncio.sleep(_LINK_CHECK_S)
             found = await asyncio.to_thread(local_addresses, self._interface)
             if self._addresses and set(found) != set(self._addresses):

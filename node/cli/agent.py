@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from node.cli.agent_flags import parser_for, run_command, state_directory
-
-if TYPE_CHECKING:
-    import argparse
 
 __all__ = ["main"]
 
@@ -22,6 +19,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--interface", default="postern0", metavar="NAME", help="tunnel interface")
     parser.add_argument(
         "--port", type=int, default=41641, help="UDP port for WireGuard; 0 takes any"
+    )
+    parser.add_argument(
+        "--port-mapping",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="ask the router by PCP, NAT-PMP or UPnP to forward that port",
     )
     parser.add_argument(
         "--resolv-conf",
@@ -53,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
             AgentOptions(
                 interface=options.interface,
                 port=options.port,
+                maps_port=options.port_mapping,
                 resolv_conf=options.resolv_conf,
             ),
             lambda: print(f"postern agent: ready in {directory.path}", flush=True),

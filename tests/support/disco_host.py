@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from control.keys import DiscoPrivate, NodePrivate
+from node.agent.port_mapping import PortMapping
 from node.disco.sealing import MAGIC
 from node.paths.book import EndpointsWanted, PathBook, PathNews, PeerAddresses, ToAddress, ToRelay
 from node.paths.peer_path import PathChanged, PathKind
@@ -23,12 +24,15 @@ from relay.stun import NotStunError, encode_request, is_stun, parse_response
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+    from ipaddress import IPv4Address
 
     from relay.session_client import ClientEvent
 
 REGION = 1
 STUN_RETRY_S = 0.15
 STUN_TRIES = 3
+MAPPING_S = 10.0
 
 
 @dataclass
@@ -45,6 +49,7 @@ class DiscoHost(asyncio.DatagramProtocol):
         self.key = self.private.public.raw
         self.book = PathBook(DiscoPrivate.generate(os.urandom), self.key, os.urandom)
         self.endpoints: set[Endpoint] = set()
+        self.mapping: PortMapping | None = None
         self.relay: RelayClient | None = None
         self.heard_by_relay: list[bytes] = []
         self._transport: asyncio.DatagramTransport | None = None
@@ -76,7 +81,26 @@ class DiscoHost(asyncio.DatagramProtocol):
             await asyncio.sleep(STUN_RETRY_S)
             if self.endpoints:
                 break
-        self.book.set_own_endpoints(self.endpoints, self.now())
+        self.tell_endpoints()
+
+    async def map_port(
+        self, router: IPv4Address, make_socket: Callable[[socket.SocketKind], socket.socket]
+    ) -> None:
+        """Ask a router for a port; returns when it has given one. Raises TimeoutError."""
+        assert self._transport is not None
+        changed = asyncio.Event()
+        port = self._transport.get_extra_info("sockname")[1]
+        self.mapping = PortMapping(port, changed.set, make_socket)
+        await self.mapping.look(router)
+        async with asyncio.timeout(MAPPING_S):
+            await changed.wait()
+        self.tell_endpoints()
+
+    def tell_endpoints(self) -> None:
+        """Have the peer told of what we know of ourselves."""
+        mapped = self.mapping.external if self.mapping is not None else None
+        own = {*self.endpoints, mapped} if mapped is not None else self.endpoints
+        self.book.set_own_endpoints(own, self.now())
 
     def addresses(self) -> PeerAddresses:
         """Return what a netmap would tell of us."""
@@ -138,7 +162,7 @@ class DiscoHost(asyncio.DatagramProtocol):
         while (event := self.book.next_event()) is not None:
             match event:
                 case EndpointsWanted():
-                    self.book.set_own_endpoints(self.endpoints, self.now())
+                    self.tell_endpoints()
                 case PathNews(event=PathChanged() as changed):
                     self.history.append((self._loop.time() - self._started_at, changed))
 
@@ -146,8 +170,10 @@ class DiscoHost(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.sendto(data, address)
 
-    def close(self) -> None:
-        """Give sockets back."""
+    async def close(self) -> None:
+        """Give sockets back, and the mapping."""
+        if self.mapping is not None:
+            await self.mapping.close()
         if self.relay is not None:
             self.relay.close()
         if self._transport is not None:

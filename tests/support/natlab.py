@@ -82,9 +82,13 @@ class NatLab:
     ) -> None:
         self._stack.close()
 
+    def command(self, name: str, *command: str) -> list[str]:
+        """Return the command that runs a command in a namespace."""
+        return ["ip", "netns", "exec", self._prefix + name, *command]
+
     def inside(self, name: str, *command: str, text: str | None = None) -> str:
         """Run a command in a namespace."""
-        return run("ip", "netns", "exec", self._prefix + name, *command, text=text)
+        return run(*self.command(name, *command), text=text)
 
     def set_class(self, side: str, nat_class: str) -> None:
         """Make the router of a side behave like a NAT class."""
@@ -132,6 +136,13 @@ class NatLab:
         sock.bind((host, port))
         return sock
 
+    def inet_socket(self, name: str, kind: socket.SocketKind) -> socket.socket:
+        """Return an IPv4 socket of a host, not bound to anything."""
+        with self.within(name):
+            sock = socket.socket(socket.AF_INET, kind)
+        sock.setblocking(False)
+        return sock
+
     def listener(self, name: str, host: str, port: int) -> socket.socket:
         """Return a listening TCP socket of a host."""
         with self.within(name):
@@ -141,10 +152,7 @@ class NatLab:
 
     def tcp(self, name: str) -> socket.socket:
         """Return an unconnected TCP socket of a host."""
-        with self.within(name):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        return sock
+        return self.inet_socket(name, socket.SOCK_STREAM)
 
     def _wire(self) -> None:
         self._bridge("inet", "br0")

@@ -81,8 +81,8 @@ async def talking(lab: NatLab) -> AsyncIterator[tuple[DiscoHost, DiscoHost]]:
     try:
         yield a, b
     finally:
-        a.close()
-        b.close()
+        await a.close()
+        await b.close()
 
 
 def both(a: DiscoHost, b: DiscoHost, *kinds: PathKind) -> Callable[[], bool]:
