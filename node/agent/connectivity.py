@@ -61,8 +61,9 @@ class Connectivity:
         self._port = port
         self._on_news = on_news
         self._on_link_change = on_link_change
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
-        self.relays = RelayLinks(private, on_received, on_trouble)
+        self.relays = RelayLinks(private, on_received, self._take_trouble)
         self.measurer = Measurer(send_stun, has_ipv6=_HAS_IPV6.exists())
         self._home = HomeChooser()
         self._own = OwnEndpoints()
@@ -131,6 +132,7 @@ class Connectivity:
             started_at=report.started_at,
             now=self._loop.time(),
             heard_at=self.relays.heard_at(),
+            shunned=self.relays.shunned(),
         )
         self._complete(report, home)
         self.relays.set_home(home)
@@ -145,6 +147,18 @@ class Connectivity:
         )
         self.report, self.endpoints = report, gathered
         self._on_news()
+
+    def _take_trouble(self, region: int, text: str) -> None:
+        """Pass it on; a home that cannot be dialled is left at once, and everybody is told."""
+        self._on_trouble(region, text)
+        if not text or region != self.home:
+            return
+        home = self._home.leave(self.relays.shunned())
+        if home != region:
+            LOG.info("home relay: region %d in place of %d", home, region)
+            self.relays.set_home(home)
+            self._on_news()
+            self.refresh()
 
     def _complete(self, report: Report, home: int) -> None:
         report.preferred_region = home

@@ -2,6 +2,10 @@
 
 The home connection stays for ever; others open when something has to be written and close a
 minute after the last write. A driver dials and closes as it is told and reports what happened.
+
+A relay that vanished without a word is noticed by asking: TCP alone would keep what we write for
+minutes. Meanwhile, and while a peer's home cannot be reached, its packets go by our own home: a
+peer that lost the same relay moves to where we moved.
 """
 
 from __future__ import annotations
@@ -9,11 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CloseRegion", "OpenRegion", "RelayChoice", "SetHome"]
+__all__ = ["CloseRegion", "OpenRegion", "PingRegion", "RelayChoice", "SetHome"]
 
 IDLE_S: Final = 60.0
 BACKOFF_LEAST_S: Final = 0.25
 BACKOFF_MOST_S: Final = 5.0
+SILENT_S: Final = 1.5
+"""A relay that we write to and that sent nothing for so long is asked whether it is there."""
+HOME_SILENT_S: Final = 20.0
+"""The home relay is asked even when we write nothing: others reach us by it."""
+ANSWER_S: Final = 2.0
+SHUNNED_S: Final = 300.0
+"""A region that could not be dialled is no home for so long, however near it seems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +42,21 @@ class CloseRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class PingRegion:
+    """Ask the relay whether it is there; whatever it sends is an answer."""
+
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetHome:
     """Tell a connected region whether it is home."""
 
     region: int
     is_home: bool
+
+
+RelayCommand = OpenRegion | CloseRegion | PingRegion | SetHome
 
 
 @dataclass(slots=True)
@@ -44,7 +65,9 @@ class _Region:
     is_open: bool = False
     wrote_at: float = 0.0
     heard_at: float | None = None
+    asked_at: float | None = None
     failures: int = 0
+    failed_at: float | None = None
     retry_at: float | None = None
 
 
@@ -55,7 +78,7 @@ class RelayChoice:
         self._regions: dict[int, _Region] = {}
         self._heard_in: dict[bytes, int] = {}
         self._home = 0
-        self._commands: list[OpenRegion | CloseRegion | SetHome] = []
+        self._commands: list[RelayCommand] = []
 
     @property
     def home(self) -> int:
@@ -66,7 +89,7 @@ class RelayChoice:
         """Return when each region's relay last sent anything; feeds the choice of home."""
         return {n: r.heard_at for n, r in self._regions.items() if r.heard_at is not None}
 
-    def commands(self) -> list[OpenRegion | CloseRegion | SetHome]:
+    def commands(self) -> list[RelayCommand]:
         """Return what to do now, in order."""
         commands, self._commands = self._commands, []
         return commands
@@ -93,13 +116,20 @@ class RelayChoice:
         # Answer where the peer was heard rather than dial its home first.
         if heard_in and (not peer_home or not self._is_open(peer_home)):
             region = heard_in
+        elif self._is_open(self._home) and self._is_failing(peer_home):
+            # Keep at it: the peer may be the only one who still reaches its home.
+            self._want(peer_home, now)
+            region = self._home
         if region:
-            self._want(region, now).wrote_at = now
+            held = self._want(region, now)
+            held.wrote_at = now
+            self._ask_if_silent(region, held, SILENT_S, now)
         return region
 
     def note_heard(self, region: int, now: float, peer: bytes | None = None) -> None:
         """Note a frame from a region's relay, and whose packet it brought."""
-        self._region(region).heard_at = now
+        held = self._region(region)
+        held.heard_at, held.asked_at = now, None
         if peer is not None:
             self._heard_in[peer] = region
 
@@ -112,7 +142,7 @@ class RelayChoice:
         """Note that the relay welcomed us."""
         held = self._region(region)
         held.is_dialling, held.is_open, held.failures, held.retry_at = False, True, 0, None
-        held.heard_at = now
+        held.heard_at, held.asked_at, held.failed_at = now, None, None
         if region == self._home:
             self._commands.append(SetHome(region, is_home=True))
 
@@ -122,7 +152,11 @@ class RelayChoice:
         `retry_in_s` is what a restarting relay asked for.
         """
         held = self._region(region)
+        if held.is_dialling:
+            held.failed_at = now
         held.is_dialling = held.is_open = False
+        # What a lost connection brought says nothing of the relay any more.
+        held.heard_at = held.asked_at = None
         self._heard_in = {p: r for p, r in self._heard_in.items() if r != region}
         held.failures += 1
         backoff_s = min(BACKOFF_MOST_S, BACKOFF_LEAST_S * 2 ** min(held.failures - 1, 8))
@@ -134,21 +168,48 @@ class RelayChoice:
         for number, held in self._regions.items():
             if held.retry_at is not None:
                 due.append(held.retry_at)
+            elif held.is_open and held.asked_at is not None:
+                due.append(held.asked_at + ANSWER_S)
             elif held.is_open and number != self._home:
                 due.append(held.wrote_at + IDLE_S)
+            elif held.is_open and held.heard_at is not None:
+                due.append(held.heard_at + HOME_SILENT_S)
         return min(due, default=None)
 
     def on_deadline(self, now: float) -> None:
-        """Dial again what is wanted, close what is idle."""
+        """Dial again what is wanted, close what is idle or gave no answer."""
         for number, held in list(self._regions.items()):
             is_idle = number != self._home and now - held.wrote_at >= IDLE_S
-            if held.is_open and is_idle:
+            is_dead = held.asked_at is not None and now >= held.asked_at + ANSWER_S
+            if held.is_open and (is_idle or is_dead):
                 held.is_open = False
                 self._commands.append(CloseRegion(number))
+                if is_dead:
+                    self.note_lost(number, now, 0.0)
+            elif held.is_open and number == self._home:
+                self._ask_if_silent(number, held, HOME_SILENT_S, now)
             elif held.retry_at is not None and now >= held.retry_at:
                 held.retry_at = None
                 if not is_idle:
                     self._dial(number, held)
+
+    def shunned(self, now: float) -> frozenset[int]:
+        """Return the regions that could not be dialled lately."""
+        return frozenset(
+            number
+            for number, held in self._regions.items()
+            if held.failed_at is not None and now - held.failed_at <= SHUNNED_S
+        )
+
+    def _is_failing(self, region: int) -> bool:
+        held = self._regions.get(region)
+        return held is not None and not held.is_open and held.failures > 0
+
+    def _ask_if_silent(self, region: int, held: _Region, limit_s: float, now: float) -> None:
+        is_silent = held.heard_at is not None and now - held.heard_at >= limit_s
+        if held.is_open and held.asked_at is None and is_silent:
+            held.asked_at = now
+            self._commands.append(PingRegion(region))
 
     def _want(self, region: int, now: float) -> _Region:
         held = self._region(region)

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
-from node.paths.relay_choice import CloseRegion, OpenRegion, RelayChoice, SetHome
+from node.paths.relay_choice import (
+    CloseRegion,
+    OpenRegion,
+    PingRegion,
+    RelayChoice,
+    SetHome,
+)
 from node.relays.address import relay_addresses, tls_context
 from relay.dial import DialError, RelayClient, dial
 from relay.frames import PeerGone, RecvPacket, Restarting
@@ -32,6 +39,8 @@ _MOST_HOMELESS: Final = 4
 """A peer that has just joined is in the netmap before its home is: its first handshake must not
 be lost, because the next one comes five seconds later."""
 _MS: Final = 1000.0
+_PING_BYTES: Final = 8
+_DIAL_S: Final = 5.0
 
 Received = tuple[bytes, int, bytes]
 """Node key that sent it, region, datagram."""
@@ -81,6 +90,10 @@ class RelayLinks:
     def heard_at(self) -> dict[int, float]:
         """Return when each region's relay last sent anything."""
         return self._choice.heard_at()
+
+    def shunned(self) -> frozenset[int]:
+        """Return the regions that could not be dialled lately: no place for a home."""
+        return self._choice.shunned(self._loop.time())
 
     def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
         """Take the netmap's relays and the peers' home regions."""
@@ -148,6 +161,10 @@ class RelayLinks:
                     client = self._clients.pop(region, None)
                     if client is not None:
                         client.close()
+                case PingRegion(region):
+                    client = self._clients.get(region)
+                    if client is not None:
+                        client.session.ping(os.urandom(_PING_BYTES))
                 case SetHome(region, is_home):
                     client = self._clients.get(region)
                     if client is not None:
@@ -171,8 +188,8 @@ class RelayLinks:
             client = await self._first_that_answers(region)
         except DialError as error:
             LOG.warning("%s", error)
-            self._on_trouble(region, str(error))
             self._lost(region)
+            self._on_trouble(region, str(error))
             return
         finally:
             self._dialling.pop(region, None)
@@ -195,11 +212,14 @@ class RelayLinks:
         last: DialError | None = None
         for address in addresses:
             try:
-                return await dial(
-                    address, self._private, lambda event: self._on_event(region, event)
-                )
+                async with asyncio.timeout(_DIAL_S):
+                    return await dial(
+                        address, self._private, lambda event: self._on_event(region, event)
+                    )
             except DialError as error:
                 last = error
+            except TimeoutError:
+                last = DialError(f"relay {address.host}:{address.port}: no answer")
         raise last or DialError(f"relay region {region}: not in the DERP map")
 
     def _lost(self, region: int) -> None:

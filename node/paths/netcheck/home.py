@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["HISTORY_S", "HomeChooser"]
 
@@ -42,12 +42,15 @@ class HomeChooser:
         heard_at: Mapping[int, float],
         scores: Mapping[int, float] | None = None,
         forced: int = 0,
+        shunned: Collection[int] = (),
     ) -> int:
         """Take a report's latencies and return the home from now on.
 
         `heard_at` tells when a region's relay last sent us any frame; `scores` multiply latencies,
-        values not above zero are ignored; `forced` wins whenever it can be reached at all.
+        values not above zero are ignored; `forced` wins whenever it can be reached at all; what is
+        `shunned` answers STUN, perhaps, but cannot be dialled.
         """
+        latency_ns = {r: ns for r, ns in latency_ns.items() if r not in shunned}
         self._history.append((now, dict(latency_ns)))
         while now - self._history[0][0] > HISTORY_S:
             self._history.popleft()
@@ -64,6 +67,13 @@ class HomeChooser:
                 self.home = 0
         else:
             self.home = self._keep_or_move(current, scores or {}, heard_lately)
+        return self.home
+
+    def leave(self, shunned: Collection[int]) -> int:
+        """Move, without waiting for a report, to the nearest region not shunned; stay if none."""
+        best_of = {r: ns for r, ns in self._best({}).items() if r not in shunned}
+        if self.home in shunned and best_of:
+            self.home = min(best_of, key=lambda region: (best_of[region], region))
         return self.home
 
     def _keep_or_move(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.paths.relay_choice import CloseRegion, OpenRegion, RelayChoice, SetHome
+from node.paths.relay_choice import CloseRegion, OpenRegion, PingRegion, RelayChoice, SetHome
 
 PEER = b"\x01" * 32
 
@@ -20,9 +20,66 @@ def test_home_is_never_idle() -> None:
     choice.set_home(3, 0)
     choice.note_open(3, 0)
     choice.commands()
-    choice.on_deadline(10_000)
+    for now in range(0, 10_000, 15):
+        choice.note_heard(3, now)
+        choice.on_deadline(now)
     assert choice.commands() == []
-    assert choice.deadline() is None
+
+
+def test_silent_home_is_asked_and_dialled_anew_when_it_does_not_answer() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_open(3, 0)
+    choice.commands()
+    assert choice.deadline() == 20
+    choice.on_deadline(20)
+    assert choice.commands() == [PingRegion(3)]
+    choice.note_heard(3, 20.1)
+    assert choice.deadline() == 40.1
+    choice.on_deadline(40.1)
+    choice.on_deadline(42.1)
+    choice.on_deadline(42.1)
+    assert choice.commands() == [PingRegion(3), CloseRegion(3), OpenRegion(3)]
+
+
+def test_relay_that_is_written_to_and_says_nothing_is_asked_once() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_open(3, 0)
+    choice.commands()
+    for tenth in range(30):
+        choice.region_for(PEER, 3, tenth / 10)
+    assert choice.commands() == [PingRegion(3)]
+    assert choice.deadline() == 3.5
+    choice.on_deadline(3.5)
+    choice.on_deadline(3.5)
+    assert choice.commands() == [CloseRegion(3), OpenRegion(3)]
+    assert choice.heard_at() == {}
+
+
+def test_peer_whose_home_cannot_be_dialled_is_tried_by_our_own() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_open(3, 0)
+    assert choice.region_for(PEER, 5, 1) == 5
+    choice.note_lost(5, 2)
+    assert choice.region_for(PEER, 5, 2.1) == 3
+    assert choice.shunned(2.1) == {5}
+    choice.note_open(5, 3)
+    assert choice.region_for(PEER, 5, 3.1) == 5
+    assert choice.shunned(3.1) == set()
+
+
+def test_failed_dial_makes_a_region_shunned_for_five_minutes_a_lost_connection_does_not() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_open(3, 0)
+    choice.note_lost(3, 10)
+    assert choice.shunned(10) == set()
+    choice.on_deadline(11)
+    choice.note_lost(3, 11)
+    assert choice.shunned(311) == {3}
+    assert choice.shunned(312) == set()
 
 
 def test_peers_home_is_dialled_for_it_and_closed_a_minute_after_the_last_write() -> None:
@@ -30,6 +87,7 @@ def test_peers_home_is_dialled_for_it_and_closed_a_minute_after_the_last_write()
     assert choice.region_for(PEER, 5, 0) == 5
     assert choice.commands() == [OpenRegion(5)]
     choice.note_open(5, 1)
+    choice.note_heard(5, 29)
     choice.region_for(PEER, 5, 30)
     assert choice.deadline() == 90
     choice.on_deadline(89)
@@ -88,6 +146,7 @@ def test_moving_home_tells_both_and_lets_the_old_one_go_idle() -> None:
     choice.commands()
     choice.set_home(5, 100)
     assert choice.commands() == [SetHome(3, is_home=False), SetHome(5, is_home=True)]
+    choice.note_heard(5, 159)
     choice.on_deadline(160)
     assert choice.commands() == [CloseRegion(3)]
 

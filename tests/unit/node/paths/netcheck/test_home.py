@@ -30,3 +30,29 @@ def test_recorded_scenario(case: dict[str, Any]) -> None:
         )
     assert chooser.home == case["want"]
     assert len(chooser) == case["history_len"]
+
+
+def chosen(**latency_ms: int) -> HomeChooser:
+    chooser = HomeChooser()
+    chooser.choose(
+        {int(region[1:]): ms * 1_000_000 for region, ms in latency_ms.items()},
+        started_at=0,
+        now=1,
+        heard_at={},
+    )
+    return chooser
+
+
+def test_home_that_cannot_be_dialled_is_left_for_the_next_nearest() -> None:
+    chooser = chosen(r1=5, r2=40, r3=20)
+    assert chooser.leave({1}) == 3
+    assert chooser.leave({1, 3}) == 2
+    assert chooser.leave({1, 2, 3}) == 2, "nowhere to go"
+
+
+def test_shunned_region_is_no_home_however_near_it_measures() -> None:
+    chooser = chosen(r1=5, r2=40)
+    chooser.leave({1})
+    again = {1: 5_000_000, 2: 40_000_000}
+    assert chooser.choose(again, started_at=2, now=3, heard_at={}, shunned={1}) == 2
+    assert chooser.choose(again, started_at=4, now=5, heard_at={}) == 1
