@@ -132,7 +132,7 @@ class Connectivity:
             started_at=report.started_at,
             now=self._loop.time(),
             heard_at=self.relays.heard_at(),
-            shunned=self.relays.shunned(),
+            failed_at=self.relays.failed_at(),
         )
         self._complete(report, home)
         self.relays.set_home(home)
@@ -153,7 +153,9 @@ class Connectivity:
         self._on_trouble(region, text)
         if not text or region != self.home:
             return
-        home = self._home.leave(self.relays.shunned())
+        regions = (self._derp_map.regions if self._derp_map is not None else None) or {}
+        able = {n for n, r in regions.items() if r is not None and not r.no_measure_no_home}
+        home = self._home.leave(self.relays.failed_at(), able, self._loop.time())
         if home != region:
             LOG.info("home relay: region %d in place of %d", home, region)
             self.relays.set_home(home)

@@ -73,6 +73,7 @@ class Purpose(Enum):
     DISCOVERY = "discovery"
     HEARTBEAT = "heartbeat"
     LIVENESS = "liveness"
+    FOLLOW = "follow"
     USER = "user"
 
 
@@ -158,6 +159,7 @@ class PeerPath:
         self._doubted = False
         self._sent_at: float | None = None
         self._proved_at = 0.0
+        self._data_at: float | None = None
         self._unheard_since: float | None = None
         self._full_round_at: float | None = None
         self._called_at: float | None = None
@@ -199,6 +201,11 @@ class PeerPath:
         """Return when `on_deadline` has something to do."""
         due = [q.sent_at + PING_TIMEOUT_S for q in self._questions.values()]
         due += list(self._repeats_at)[:1]
+        if self._best is not None and not self._doubted:
+            asked_at = self._asked_at(self._best)
+            due += [at + self._patience(self._best) for at in asked_at]
+            if self._unheard_since is not None and not asked_at:
+                due.append(self._unheard_since + SILENCE_S)
         if self._heartbeat_at is not None:
             due.append(self._heartbeat_at)
         return min(due, default=None)
@@ -228,9 +235,14 @@ class PeerPath:
 
     def note_heard(self, endpoint: Endpoint | None, now: float) -> None:
         """Note an authenticated WireGuard packet from an address, or by relay (None)."""
-        if self._best is not None and endpoint == self._best.endpoint:
+        if self._best is None:
+            return
+        if endpoint == self._best.endpoint:
+            self._data_at = now
             self._note_proof(now)
             self._show(now)
+        elif endpoint is not None:
+            self._follow(endpoint, self._best, now)
 
     def receive_ping(self, ping: Ping, source: Endpoint, now: float) -> None:
         """Answer a ping that came by UDP, and remember where it came from."""
@@ -265,7 +277,10 @@ class PeerPath:
         self._events.append(PeerSeenAt(source))
         # The address we pinged counts, not where the answer came from: a NAT may rewrite it.
         if question.endpoint in self._candidates:
-            self._consider(Quality(question.endpoint, latency_ns), now)
+            is_followed = question.purpose is Purpose.FOLLOW and not self._has_data_since(
+                question.sent_at
+            )
+            self._consider(Quality(question.endpoint, latency_ns), now, is_followed=is_followed)
 
     def receive_call_me_maybe(self, message: CallMeMaybe, now: float) -> None:
         """Ping everything the peer asks to be pinged at; answering in kind would never end."""
@@ -312,6 +327,11 @@ class PeerPath:
             self._repeats_at.popleft()
             if not self._is_trusted(now):
                 self._ping_called(now)
+        if self._best is not None and not self._doubted:
+            self._check_liveness(self._best, now)
+            if self.kind(now) is PathKind.DOUBTED:
+                # Whoever sends next must not be the one to find out.
+                self._discover(now)
         if self._heartbeat_at is not None and now >= self._heartbeat_at:
             self._beat(now)
         self._show(now)
@@ -323,17 +343,26 @@ class PeerPath:
 
     def _check_liveness(self, best: Quality, now: float) -> None:
         """Ask after a second of sending into silence; doubt a path that does not answer."""
-        asked_at = [
+        self._doubt_unanswered(best, now)
+        since = self._unheard_since
+        is_silent = since is not None and now >= since + SILENCE_S
+        if is_silent and not self._asked_within(best, now):
+            self._ask(best.endpoint, Purpose.LIVENESS, now)
+
+    def _doubt_unanswered(self, best: Quality, now: float) -> None:
+        if any(now >= at + self._patience(best) for at in self._asked_at(best)):
+            self._doubted = True
+
+    def _asked_at(self, best: Quality) -> list[float]:
+        """Return when the best path was asked since it last proved to work."""
+        return [
             q.sent_at
             for q in self._questions.values()
             if q.endpoint == best.endpoint and q.sent_at >= self._proved_at
         ]
-        patience = max(PROBE_LEAST_S, PROBE_LATENCIES * best.latency_ns / 1e9)
-        if asked_at and now - min(asked_at) >= patience:
-            self._doubted = True
-        since = self._unheard_since
-        if since is not None and now - since >= SILENCE_S and not self._asked_within(best, now):
-            self._ask(best.endpoint, Purpose.LIVENESS, now)
+
+    def _patience(self, best: Quality) -> float:
+        return max(PROBE_LEAST_S, PROBE_LATENCIES * best.latency_ns / 1e9)
 
     def _asked_within(self, best: Quality, now: float) -> bool:
         return any(
@@ -341,10 +370,27 @@ class PeerPath:
             for q in self._questions.values()
         )
 
-    def _consider(self, quality: Quality, now: float) -> None:
+    def _follow(self, endpoint: Endpoint, best: Quality, now: float) -> None:
+        """Ask where the peer's packets come from now, if they came from the best path until now.
+
+        Its NAT got another address, or it moved: waiting until the old path is doubted would cost
+        the connections inside a second or more.
+        """
+        if self._data_at is None or now - self._data_at > TRUST_S:
+            return
+        candidate = self._candidates.add(endpoint, Origin.REFLEXIVE, now, best.endpoint)
+        if candidate is not None and candidate.may_ping_back(now, PING_BACK_S):
+            candidate.pinged_back_at = now
+            self._ping(candidate, Purpose.FOLLOW, now)
+
+    def _has_data_since(self, moment: float) -> bool:
+        return self._data_at is not None and self._data_at >= moment
+
+    def _consider(self, quality: Quality, now: float, *, is_followed: bool) -> None:
         best = self._best
         is_same = best is not None and best.endpoint == quality.endpoint
-        if not is_same and self._is_trusted(now) and not is_better(quality, best):
+        is_needed = is_same or is_followed or not self._is_trusted(now)
+        if not is_needed and not is_better(quality, best):
             return
         self._best = quality
         self._note_proof(now)

@@ -23,8 +23,6 @@ SILENT_S: Final = 1.5
 HOME_SILENT_S: Final = 20.0
 """The home relay is asked even when we write nothing: others reach us by it."""
 ANSWER_S: Final = 2.0
-SHUNNED_S: Final = 300.0
-"""A region that could not be dialled is no home for so long, however near it seems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,8 @@ class CloseRegion:
     """Close the connection to this region."""
 
     region: int
+    is_silent: bool = False
+    """Whether it was asked and gave no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +183,9 @@ class RelayChoice:
             is_dead = held.asked_at is not None and now >= held.asked_at + ANSWER_S
             if held.is_open and (is_idle or is_dead):
                 held.is_open = False
-                self._commands.append(CloseRegion(number))
+                self._commands.append(CloseRegion(number, is_silent=is_dead))
                 if is_dead:
+                    held.failed_at = now
                     self.note_lost(number, now, 0.0)
             elif held.is_open and number == self._home:
                 self._ask_if_silent(number, held, HOME_SILENT_S, now)
@@ -193,13 +194,9 @@ class RelayChoice:
                 if not is_idle:
                     self._dial(number, held)
 
-    def shunned(self, now: float) -> frozenset[int]:
-        """Return the regions that could not be dialled lately."""
-        return frozenset(
-            number
-            for number, held in self._regions.items()
-            if held.failed_at is not None and now - held.failed_at <= SHUNNED_S
-        )
+    def failed_at(self) -> dict[int, float]:
+        """Return since when which regions are known not to answer."""
+        return {n: r.failed_at for n, r in self._regions.items() if r.failed_at is not None}
 
     def _is_failing(self, region: int) -> bool:
         held = self._regions.get(region)

@@ -91,9 +91,9 @@ class RelayLinks:
         """Return when each region's relay last sent anything."""
         return self._choice.heard_at()
 
-    def shunned(self) -> frozenset[int]:
-        """Return the regions that could not be dialled lately: no place for a home."""
-        return self._choice.shunned(self._loop.time())
+    def failed_at(self) -> dict[int, float]:
+        """Return when the regions that do not answer were last tried."""
+        return self._choice.failed_at()
 
     def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
         """Take the netmap's relays and the peers' home regions."""
@@ -157,10 +157,12 @@ class RelayLinks:
                     self._dialling[region] = asyncio.create_task(
                         self._dial(region), name=f"relay-{region}"
                     )
-                case CloseRegion(region):
+                case CloseRegion(region, is_silent):
                     client = self._clients.pop(region, None)
                     if client is not None:
                         client.close()
+                    if is_silent:
+                        self._on_trouble(region, f"relay region {region}: it fell silent")
                 case PingRegion(region):
                     client = self._clients.get(region)
                     if client is not None:

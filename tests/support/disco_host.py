@@ -19,6 +19,7 @@ from node.paths.peer_path import PathChanged, PathKind
 from node.transport.endpoint import Endpoint
 from relay.dial import RelayClient
 from relay.frames import RecvPacket
+from relay.server.tls import client_context
 from relay.session_client import ClientOptions
 from relay.stun import NotStunError, encode_request, is_stun, parse_response
 
@@ -52,7 +53,9 @@ class DiscoHost(asyncio.DatagramProtocol):
         self.mapping: PortMapping | None = None
         self.relay: RelayClient | None = None
         self.heard_by_relay: list[bytes] = []
+        self.sent_datagrams = 0
         self._transport: asyncio.DatagramTransport | None = None
+        self._transport6: asyncio.DatagramTransport | None = None
 
     def now(self) -> float:
         """Return the machines' time."""
@@ -64,12 +67,19 @@ class DiscoHost(asyncio.DatagramProtocol):
             self._transport.close()
         self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
 
+    async def open6(self, udp: socket.socket) -> None:
+        """Take an IPv6 socket beside the first."""
+        self._transport6, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
+
     async def join_relay(self, tcp: socket.socket, address: tuple[str, int]) -> None:
-        """Connect to a relay with a socket of our own namespace."""
+        """Connect to a relay over TLS, with a socket of our own namespace."""
         await self._loop.sock_connect(tcp, address)
         options = ClientOptions(host=address[0])
         _transport, self.relay = await self._loop.create_connection(
-            lambda: RelayClient(self.private, options, self._on_relay_event), sock=tcp
+            lambda: RelayClient(self.private, options, self._on_relay_event),
+            sock=tcp,
+            ssl=client_context(verify=False),
+            server_hostname=address[0],
         )
         await self.relay.welcomed
 
@@ -167,8 +177,10 @@ class DiscoHost(asyncio.DatagramProtocol):
                     self.history.append((self._loop.time() - self._started_at, changed))
 
     def _send(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._transport is not None:
-            self._transport.sendto(data, address)
+        transport = self._transport6 if ":" in address[0] else self._transport
+        if transport is not None:
+            transport.sendto(data, address)
+            self.sent_datagrams += 1
 
     async def close(self) -> None:
         """Give sockets back, and the mapping."""
@@ -176,5 +188,6 @@ class DiscoHost(asyncio.DatagramProtocol):
             await self.mapping.close()
         if self.relay is not None:
             self.relay.close()
-        if self._transport is not None:
-            self._transport.close()
+        for transport in (self._transport, self._transport6):
+            if transport is not None:
+                transport.close()

@@ -2,7 +2,8 @@
 
     lanA, lanA2 ── natA ──┐                     ┌── natB ── lanB
     192.168.1.0/24        ├── inet (203.0.113) ─┤    192.168.2.0/24
-                   cgn ───┘                     └── srv (.10 and .20)
+                   cgn ───┤                     └── srv (.10 and .20)
+                  cgnB ───┘
 
 Needs root on Linux with nftables. Sockets are made inside a namespace and used from this process,
 so one event loop can be many hosts. Rules and measured behaviour of each NAT class are recorded
@@ -23,18 +24,20 @@ from typing import TYPE_CHECKING, Self
 from tests.support.vectors import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
 RULES = load("paths", "nat_rules")
 SERVERS = ("203.0.113.10", "203.0.113.20")
 SERVERS6 = ("2001:db8:ffff::10", "2001:db8:ffff::20")
-LAN = {"A": "192.168.1.0/24", "B": "192.168.2.0/24", "C": "100.64.0.0/24"}
-WAN = {"A": "203.0.113.101", "B": "203.0.113.102", "C": "203.0.113.103"}
-ROUTER = {"A": "natA", "B": "natB", "C": "cgn"}
+CARRIER = {"A": "C", "B": "D"}
+"""The carrier that a home may stand behind: a side of its own, with a NAT class of its own."""
+LAN = {"A": "192.168.1.0/24", "B": "192.168.2.0/24", "C": "100.64.0.0/24", "D": "100.65.0.0/24"}
+WAN = {"A": "203.0.113.101", "B": "203.0.113.102", "C": "203.0.113.103", "D": "203.0.113.104"}
+ROUTER = {"A": "natA", "B": "natB", "C": "cgn", "D": "cgnB"}
 HOSTS = (("lanA", "A", 2), ("lanA2", "A", 3), ("lanB", "B", 2))
-CARRIER_INSIDE = "100.64.0.101"
-NAMES = ("inet", "srv", "natA", "natB", "cgn", "lanA", "lanA2", "lanB")
+CARRIER_INSIDE = {"A": "100.64.0.101", "B": "100.65.0.101"}
+NAMES = ("inet", "srv", "natA", "natB", "cgn", "cgnB", "lanA", "lanA2", "lanB")
 FORWARDING = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 UDP_BLOCK = """table ip blackhole {
   chain forward {
@@ -56,10 +59,11 @@ def is_possible() -> bool:
 class NatLab:
     """The laboratory, up between `with` and its end. Namespaces carry this process's number."""
 
-    def __init__(self, *, with_ipv6: bool = False, carrier: bool = False) -> None:
+    def __init__(self, *, with_ipv6: bool = False, carriers: Iterable[str] = ()) -> None:
+        """`carriers` are the sides, of A and B, whose router stands behind another one."""
         self._prefix = f"postern{os.getpid()}-"
-        self._with_ipv6 = with_ipv6
-        self._carrier = carrier
+        self.with_ipv6 = with_ipv6
+        self._carriers = frozenset(carriers)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -92,12 +96,16 @@ class NatLab:
 
     def set_class(self, side: str, nat_class: str) -> None:
         """Make the router of a side behave like a NAT class."""
-        behind_carrier = self._carrier and side == "A"
-        wan = CARRIER_INSIDE if behind_carrier else WAN[side]
+        wan = CARRIER_INSIDE[side] if side in self._carriers else WAN[side]
         rules: str = RULES["classes"][nat_class]["nft"]
         lan = LAN[side]
         rules = rules.replace("{W}", wan).replace("{L}", lan)
         self.load_rules(ROUTER[side], rules.replace("{H}", lan.replace(".0/24", ".2")))
+
+    def add_ipv6_firewall(self, side: str) -> None:
+        """Let nobody in over IPv6 who was not spoken to first; until the next `set_class`."""
+        rules: str = RULES["ipv6_firewall"]
+        self.inside(ROUTER[side], "nft", "-f", "-", text=rules.replace("flush ruleset\n", ""))
 
     def load_rules(self, name: str, rules: str) -> None:
         """Replace a router's nftables rules."""
@@ -158,14 +166,18 @@ class NatLab:
         self._bridge("inet", "br0")
         servers = [f"{ip}/24" for ip in SERVERS] + [f"{ip}/64" for ip in SERVERS6]
         self._plug("srv", "w", "inet", "br0", *servers)
-        self._plug("cgn", "w", "inet", "br0", f"{WAN['C']}/24")
-        self._bridge("cgn", "lan0", "100.64.0.1/24")
-        if self._carrier:
-            self._plug("natA", "w", "cgn", "lan0", f"{CARRIER_INSIDE}/24")
-            self.inside("natA", "ip", "route", "add", "default", "via", "100.64.0.1")
-        else:
-            self._plug("natA", "w", "inet", "br0", f"{WAN['A']}/24", "2001:db8:ffff::101/64")
-        self._plug("natB", "w", "inet", "br0", f"{WAN['B']}/24", "2001:db8:ffff::102/64")
+        for home, carrier in CARRIER.items():
+            router = ROUTER[carrier]
+            inside = LAN[carrier].replace(".0/24", ".1")
+            self._plug(router, "w", "inet", "br0", f"{WAN[carrier]}/24")
+            self._bridge(router, "lan0", f"{inside}/24")
+            if home in self._carriers:
+                self._plug(ROUTER[home], "w", router, "lan0", f"{CARRIER_INSIDE[home]}/24")
+                self.inside(ROUTER[home], "ip", "route", "add", "default", "via", inside)
+            else:
+                number6 = WAN[home].rpartition(".")[2]
+                wan6 = f"2001:db8:ffff::{number6}/64"
+                self._plug(ROUTER[home], "w", "inet", "br0", f"{WAN[home]}/24", wan6)
         for side, number in (("A", 1), ("B", 2)):
             address6 = f"2001:db8:{number}::1/64"
             self._bridge(ROUTER[side], "lan0", f"192.168.{number}.1/24", address6)
@@ -173,7 +185,7 @@ class NatLab:
             self._host(name, side, last)
         for router in ROUTER.values():
             self.inside(router, "sysctl", "-qw", *FORWARDING)
-        if self._with_ipv6:
+        if self.with_ipv6:
             self._route_ipv6()
 
     def _host(self, name: str, side: str, last: int) -> None:
@@ -181,12 +193,13 @@ class NatLab:
         addresses = (f"192.168.{number}.{last}/24", f"2001:db8:{number}::{last}/64")
         self._plug(name, "e", ROUTER[side], "lan0", *addresses)
         self.inside(name, "ip", "route", "add", "default", "via", f"192.168.{number}.1")
-        if self._with_ipv6:
+        if self.with_ipv6:
             via = f"2001:db8:{number}::1"
             self.inside(name, "ip", "-6", "route", "add", "default", "via", via)
 
     def _route_ipv6(self) -> None:
-        for name in ("srv", "natA", "natB"):
+        homes = [ROUTER[side] for side in CARRIER if side not in self._carriers]
+        for name in ("srv", *homes):
             for number, router in ((1, "natA"), (2, "natB")):
                 if name != router:
                     via = f"2001:db8:ffff::10{number}"
@@ -209,7 +222,7 @@ class NatLab:
     def _address(self, name: str, device: str, addresses: tuple[str, ...]) -> None:
         for address in addresses:
             # A routed IPv6 path would quietly make every pair of IPv4 NATs direct.
-            if self._with_ipv6 or ":" not in address:
+            if self.with_ipv6 or ":" not in address:
                 self.inside(name, "ip", "addr", "add", address, "dev", device)
 
 

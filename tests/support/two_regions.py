@@ -97,6 +97,7 @@ class TwoRegions(Network):
             "relay", "serve", "--listen", f"{address}:{PORT}", "--http-port", "-1",
             "--key-file", f"{files}.json", "--hostname", address,
             "--cert", f"{files}.crt", "--cert-key", f"{files}.key", "--admit-everyone",
+            "--drain", "1",
         )  # fmt: skip
         self.relays[region] = self.lab.start(host, *command, log=log)
         wait_until(lambda: "serving on" in self._text(log)[at:], f"relay {region}")

@@ -6,6 +6,7 @@ as good, and while it is heard from although a measurement missed it (relay refe
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ HISTORY_S = 305.0
 NEAR_NS = 10_000_000
 RECENT_FRAME_S = 8.0
 NO_DATA_S = 120.0
+SHUNNED_S = 60.0
+RETURN_S = 15.0
+"""With every region failing, this is how often another one is home."""
 
 
 class HomeChooser:
@@ -42,15 +46,21 @@ class HomeChooser:
         heard_at: Mapping[int, float],
         scores: Mapping[int, float] | None = None,
         forced: int = 0,
-        shunned: Collection[int] = (),
+        failed_at: Mapping[int, float] | None = None,
     ) -> int:
         """Take a report's latencies and return the home from now on.
 
         `heard_at` tells when a region's relay last sent us any frame; `scores` multiply latencies,
-        values not above zero are ignored; `forced` wins whenever it can be reached at all; what is
-        `shunned` answers STUN, perhaps, but cannot be dialled.
+        values not above zero are ignored; `forced` wins whenever it can be reached at all. A region
+        that `failed_at` some moment of the last minute may answer STUN, but nobody can dial it.
         """
-        latency_ns = {r: ns for r, ns in latency_ns.items() if r not in shunned}
+        never = now - SHUNNED_S - 1.0
+        failed = failed_at or {}
+        latency_ns = {
+            region: ns
+            for region, ns in latency_ns.items()
+            if now - failed.get(region, never) > SHUNNED_S
+        }
         self._history.append((now, dict(latency_ns)))
         while now - self._history[0][0] > HISTORY_S:
             self._history.popleft()
@@ -69,11 +79,22 @@ class HomeChooser:
             self.home = self._keep_or_move(current, scores or {}, heard_lately)
         return self.home
 
-    def leave(self, shunned: Collection[int]) -> int:
-        """Move, without waiting for a report, to the nearest region not shunned; stay if none."""
-        best_of = {r: ns for r, ns in self._best({}).items() if r not in shunned}
-        if self.home in shunned and best_of:
-            self.home = min(best_of, key=lambda region: (best_of[region], region))
+    def leave(self, failed_at: Mapping[int, float], regions: Collection[int], now: float) -> int:
+        """Leave a home that failed, without waiting for a report; return the home from now on.
+
+        Of all `regions` the one that never failed, or whose failure is longest ago, is next; of
+        several the nearest, and unmeasured ones by number, so that nodes meet. Who has nowhere to
+        go stays.
+        """
+        best = self._best({})
+        others = [
+            (failed_at.get(region, 0.0), best.get(region, math.inf), region)
+            for region in regions
+            if region != self.home
+            and (region not in failed_at or now - failed_at[region] >= RETURN_S)
+        ]
+        if self.home in failed_at and others:
+            self.home = min(others)[2]
         return self.home
 
     def _keep_or_move(

@@ -39,7 +39,7 @@ def test_silent_home_is_asked_and_dialled_anew_when_it_does_not_answer() -> None
     choice.on_deadline(40.1)
     choice.on_deadline(42.1)
     choice.on_deadline(42.1)
-    assert choice.commands() == [PingRegion(3), CloseRegion(3), OpenRegion(3)]
+    assert choice.commands() == [PingRegion(3), CloseRegion(3, is_silent=True), OpenRegion(3)]
 
 
 def test_relay_that_is_written_to_and_says_nothing_is_asked_once() -> None:
@@ -53,7 +53,7 @@ def test_relay_that_is_written_to_and_says_nothing_is_asked_once() -> None:
     assert choice.deadline() == 3.5
     choice.on_deadline(3.5)
     choice.on_deadline(3.5)
-    assert choice.commands() == [CloseRegion(3), OpenRegion(3)]
+    assert choice.commands() == [CloseRegion(3, is_silent=True), OpenRegion(3)]
     assert choice.heard_at() == {}
 
 
@@ -64,22 +64,21 @@ def test_peer_whose_home_cannot_be_dialled_is_tried_by_our_own() -> None:
     assert choice.region_for(PEER, 5, 1) == 5
     choice.note_lost(5, 2)
     assert choice.region_for(PEER, 5, 2.1) == 3
-    assert choice.shunned(2.1) == {5}
+    assert choice.failed_at() == {5: 2}
     choice.note_open(5, 3)
     assert choice.region_for(PEER, 5, 3.1) == 5
-    assert choice.shunned(3.1) == set()
+    assert choice.failed_at() == {}
 
 
-def test_failed_dial_makes_a_region_shunned_for_five_minutes_a_lost_connection_does_not() -> None:
+def test_failed_dial_makes_a_region_failing_a_lost_connection_does_not() -> None:
     choice = RelayChoice()
     choice.set_home(3, 0)
     choice.note_open(3, 0)
     choice.note_lost(3, 10)
-    assert choice.shunned(10) == set()
+    assert choice.failed_at() == {}
     choice.on_deadline(11)
     choice.note_lost(3, 11)
-    assert choice.shunned(311) == {3}
-    assert choice.shunned(312) == set()
+    assert choice.failed_at() == {3: 11}
 
 
 def test_peers_home_is_dialled_for_it_and_closed_a_minute_after_the_last_write() -> None:

@@ -43,16 +43,22 @@ def chosen(**latency_ms: int) -> HomeChooser:
     return chooser
 
 
-def test_home_that_cannot_be_dialled_is_left_for_the_next_nearest() -> None:
+ALL = {1, 2, 3, 4}
+
+
+def test_home_that_fails_is_left_for_the_next_nearest() -> None:
     chooser = chosen(r1=5, r2=40, r3=20)
-    assert chooser.leave({1}) == 3
-    assert chooser.leave({1, 3}) == 2
-    assert chooser.leave({1, 2, 3}) == 2, "nowhere to go"
+    assert chooser.leave({}, ALL, 9) == 1, "nothing failed"
+    assert chooser.leave({1: 10}, ALL, 10) == 3
+    assert chooser.leave({1: 10, 3: 11}, ALL, 11) == 2
+    assert chooser.leave({1: 10, 3: 11, 2: 12}, ALL, 12) == 4, "not measured, but not failing"
+    assert chooser.leave({1: 10, 3: 11, 2: 12, 4: 13}, ALL, 13) == 4, "nowhere to go"
+    assert chooser.leave({1: 10, 3: 11, 2: 12, 4: 25}, ALL, 25) == 1, "longest ago"
 
 
-def test_shunned_region_is_no_home_however_near_it_measures() -> None:
+def test_failing_region_is_no_home_for_a_minute_however_near_it_measures() -> None:
     chooser = chosen(r1=5, r2=40)
-    chooser.leave({1})
+    chooser.leave({1: 2}, {1, 2}, 2)
     again = {1: 5_000_000, 2: 40_000_000}
-    assert chooser.choose(again, started_at=2, now=3, heard_at={}, shunned={1}) == 2
-    assert chooser.choose(again, started_at=4, now=5, heard_at={}) == 1
+    assert chooser.choose(again, started_at=2, now=62, heard_at={}, failed_at={1: 2}) == 2
+    assert chooser.choose(again, started_at=4, now=63, heard_at={}, failed_at={1: 2}) == 1
