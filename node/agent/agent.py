@@ -406,7 +406,7 @@ class Agent:
         """Tell the control server and the path book what is new about us."""
         connectivity, tunnel = self.connectivity, self.tunnel
         if connectivity is not None and tunnel is not None:
-            own = [item.endpoint for item in connectivity.endpoints]
+            own = [*(item.endpoint for item in connectivity.endpoints), *connectivity.predicted]
             loop_calls.set_own_endpoints(tunnel, own)
         if self._session is not None:
             endpoints = connectivity.endpoints if connectivity is not None else ()

@@ -18,6 +18,7 @@ from node.hostnet.gateway import default_gateway
 from node.hostnet.host import local_addresses
 from node.paths.netcheck.home import HomeChooser
 from node.paths.own_endpoints import LocalAddresses, OwnEndpoints
+from node.paths.prediction import predict
 from node.relays.links import RelayLinks
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Connectivity:
         self._full_at = float("-inf")
         self._port_mapping = PortMapping(port, self.refresh) if maps_port else None
         self.endpoints: tuple[OwnEndpoint, ...] = ()
+        self.predicted: tuple[Endpoint, ...] = ()
+        """Where our NAT may let us appear next: for peers to try, too vague for control."""
         self.report: Report | None = None
 
     @property
@@ -146,6 +149,7 @@ class Connectivity:
             )
         )
         self.report, self.endpoints = report, gathered
+        self.predicted = predict(report.in_order4)
         self._on_news()
 
     def _take_trouble(self, region: int, text: str) -> None:

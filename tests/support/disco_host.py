@@ -16,6 +16,7 @@ from node.agent.port_mapping import PortMapping
 from node.disco.sealing import MAGIC
 from node.paths.book import EndpointsWanted, PathBook, PathNews, PeerAddresses, ToAddress, ToRelay
 from node.paths.peer_path import PathChanged, PathKind
+from node.paths.prediction import predict
 from node.transport.endpoint import Endpoint
 from relay.dial import RelayClient
 from relay.frames import RecvPacket
@@ -41,6 +42,8 @@ class DiscoHost(asyncio.DatagramProtocol):
     """One node behind one UDP socket."""
 
     clock_rate: float = 1.0
+    predicts: bool = True
+    """Whether to tell the peer where our NAT may let us appear next."""
     history: list[tuple[float, PathChanged]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,6 +57,8 @@ class DiscoHost(asyncio.DatagramProtocol):
         self.relay: RelayClient | None = None
         self.heard_by_relay: list[bytes] = []
         self.sent_datagrams = 0
+        self._asked: dict[bytes, str] = {}
+        self._seen_by: dict[str, Endpoint] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._transport6: asyncio.DatagramTransport | None = None
 
@@ -87,7 +92,9 @@ class DiscoHost(asyncio.DatagramProtocol):
         """Ask STUN servers for our address, a few times; blocked UDP finds none."""
         for _ in range(STUN_TRIES):
             for server in servers:
-                self._send(encode_request(os.urandom(12)), server)
+                transaction = os.urandom(12)
+                self._asked[transaction] = server[0]
+                self._send(encode_request(transaction), server)
             await asyncio.sleep(STUN_RETRY_S)
             if self.endpoints:
                 break
@@ -110,7 +117,8 @@ class DiscoHost(asyncio.DatagramProtocol):
         """Have the peer told of what we know of ourselves."""
         mapped = self.mapping.external if self.mapping is not None else None
         own = {*self.endpoints, mapped} if mapped is not None else self.endpoints
-        self.book.set_own_endpoints(own, self.now())
+        predicted = predict(list(self._seen_by.values())) if self.predicts else ()
+        self.book.set_own_endpoints([*own, *predicted], self.now())
 
     def addresses(self) -> PeerAddresses:
         """Return what a netmap would tell of us."""
@@ -140,7 +148,11 @@ class DiscoHost(asyncio.DatagramProtocol):
                 binding = parse_response(data)
             except NotStunError:
                 return
-            self.endpoints.add(Endpoint(binding.address, binding.port))
+            mapped = Endpoint(binding.address, binding.port)
+            self.endpoints.add(mapped)
+            if mapped.ip.version == 4:
+                # The laboratory's servers answer in the order in which they are asked.
+                self._seen_by.setdefault(self._asked[binding.transaction], mapped)
         elif data.startswith(MAGIC):
             self.book.receive_udp(data, source, self.now())
             self.pump()

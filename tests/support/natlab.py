@@ -46,6 +46,15 @@ UDP_BLOCK = """table ip blackhole {
   }
 }
 """
+SEQUENTIAL = "symmetric-sequential"
+"""A NAT that gives each destination the next port; not among the reference's classes."""
+_CLASSES: dict[str, str] = {name: found["nft"] for name, found in RULES["classes"].items()}
+_CLASSES[SEQUENTIAL] = _CLASSES["symmetric"].replace(
+    '    oifname "w" ip saddr {L} masquerade fully-random\n',
+    '    oifname "w" ip saddr {L} meta l4proto udp '
+    "snat to {W} : numgen inc mod 20000 offset {N}\n"
+    '    oifname "w" ip saddr {L} masquerade\n',
+)
 CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +74,7 @@ class NatLab:
         self.with_ipv6 = with_ipv6
         self._carriers = frozenset(carriers)
         self._stack = ExitStack()
+        self._first_port = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -97,7 +107,9 @@ class NatLab:
     def set_class(self, side: str, nat_class: str) -> None:
         """Make the router of a side behave like a NAT class."""
         wan = CARRIER_INSIDE[side] if side in self._carriers else WAN[side]
-        rules: str = RULES["classes"][nat_class]["nft"]
+        # Ports that an earlier host got are still taken: a row must not begin where that one did.
+        self._first_port = 20000 + (self._first_port + 997) % 20000
+        rules = _CLASSES[nat_class].replace("{N}", str(self._first_port))
         lan = LAN[side]
         rules = rules.replace("{W}", wan).replace("{L}", lan)
         self.load_rules(ROUTER[side], rules.replace("{H}", lan.replace(".0/24", ".2")))

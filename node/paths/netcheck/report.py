@@ -40,8 +40,16 @@ class Report:
     global4: Endpoint | None = None
     global6: Endpoint | None = None
     _first_seen4: tuple[str, Endpoint] | None = None
+    _asked4: dict[str, tuple[float, Endpoint]] = field(default_factory=dict)
 
-    def add_binding(self, region: int, server: str, mapped: Endpoint, latency_ns: int) -> None:
+    @property
+    def in_order4(self) -> list[Endpoint]:
+        """Our IPv4 addresses as the servers saw them, in the order of the first questions."""
+        return [mapped for _, mapped in sorted(self._asked4.values(), key=lambda seen: seen[0])]
+
+    def add_binding(
+        self, region: int, server: str, mapped: Endpoint, latency_ns: int, asked_at: float = 0.0
+    ) -> None:
         """Note that a STUN server of a region saw us at an address."""
         self.has_udp = True
         _keep_least(self.latency_ns, region, latency_ns)
@@ -55,6 +63,7 @@ class Report:
         self.seen4[mapped] += 1
         if _keep_least(self.latency4_ns, region, latency_ns) == region:
             self.global4 = mapped
+        self._asked4.setdefault(server, (asked_at, mapped))
         self._compare_mapping(server, mapped)
 
     def add_https_latency(self, region: int, latency_ns: int) -> None:

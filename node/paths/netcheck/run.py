@@ -130,7 +130,9 @@ class NetcheckRun:
             return False
         latency_ns = max(1, round((now - asked.sent_at) * 1e9))
         mapped = Endpoint(binding.address, binding.port)
-        self._report.add_binding(asked.probe.region, asked.probe.node_name, mapped, latency_ns)
+        self._report.add_binding(
+            asked.probe.region, asked.probe.node_name, mapped, latency_ns, asked.sent_at
+        )
         self._judge(now)
         return True
 

@@ -35,13 +35,14 @@ TELLING = [
     ("port-restricted", "port-restricted-rnd"),
     ("port-restricted", "symmetric"),
     ("symmetric", "symmetric"),
-    ("udp-blocked", "one2one"),
-    ("web-only", "port-restricted"),
+    ("one2one", "udp-blocked"),
+    ("port-restricted", "symmetric-sequential"),
+    ("port-restricted", "web-only"),
     ("two-easy-nats", "two-easy-nats"),
-    ("easy-then-symmetric", "port-restricted"),
+    ("port-restricted", "easy-then-symmetric"),
     ("ipv6-open", "ipv6-open"),
     ("ipv6-firewalled", "ipv6-firewalled"),
-    ("ipv6-open", "symmetric"),
+    ("symmetric", "ipv6-open"),
 ]
 """One pair for each way that theory decides."""
 
