@@ -6,23 +6,27 @@ GET  /preferences
 POST /up                         {"preferences": {...}, "auth_key": "...", "must_log_in": bool}
 POST /down /logout /stop
 POST /ping                       {"target": NAME, "timeout_s": 5}
-GET  /netcheck /whois?address= /access /denials /flows /rules
+GET  /netcheck                   {"report": {...}, "text": "...", "hint": "..."}
+GET  /whois?address= /access /denials /flows /rules
 GET  /metrics                    Prometheus text
 """
 
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from control.wire import DerpMap
 from node.agent.access import access_json
 from node.agent.status import status_json
 from node.agent.whois import whois_json
 from node.datapath.metrics import DataPathCollector
 from node.localapi import status as path_status
+from node.paths.netcheck.text import hard_nat_hint, render
 from node.state.preferences import PreferencesError
 
 if TYPE_CHECKING:
@@ -130,7 +134,15 @@ class AgentApi:
         report = await self._agent.netcheck()
         if report is None:
             raise PreferencesError("no relays are known yet; run `postern up` first")
-        return web.json_response(report.to_json())
+        netmap = self._agent.netmap
+        derp_map = netmap.derp_map if netmap is not None else None
+        time_text = datetime.now(UTC).isoformat(timespec="milliseconds")
+        answer = {
+            "report": report.to_json(),
+            "text": render(report, derp_map or DerpMap(), time_text),
+            "hint": hard_nat_hint(report),
+        }
+        return web.json_response(answer)
 
     async def _whois(self, request: web.Request) -> web.Response:
         return web.json_response(whois_json(self._agent.netmap, request.query.get("address", "")))

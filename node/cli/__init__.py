@@ -20,7 +20,7 @@ _BUILT_IN = tuple(
         ("access", "node.cli.access:main"),
         ("ip", "node.cli.verbs:ip"),
         ("ping", "node.cli.ping:main"),
-        ("netcheck", "node.cli.verbs:netcheck"),
+        ("netcheck", "node.cli.netcheck:main"),
         ("whois", "node.cli.verbs:whois"),
         ("wait", "node.cli.verbs:wait"),
         ("metrics", "node.cli.verbs:metrics"),

@@ -1,4 +1,4 @@
-"""The short commands: `down`, `logout`, `ip`, `wait`, `version`, `metrics`, `whois`, `netcheck`."""
+"""The short commands: `down`, `logout`, `ip`, `wait`, `version`, `metrics`, `whois`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node.localapi.client import LocalApiError, ask_at
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["down", "ip", "logout", "metrics", "netcheck", "version", "wait", "whois"]
+__all__ = ["down", "ip", "logout", "metrics", "version", "wait", "whois"]
 
 _POLL_S = 0.1
 
@@ -142,15 +142,4 @@ def _whois(options: argparse.Namespace) -> int:
     print("User:")
     print(f"  Name:          {user['LoginName']}")
     print(f"  ID:            {user['ID']}")
-    return 0
-
-
-def netcheck(arguments: list[str]) -> int:
-    """Run `postern netcheck`."""
-    parser = parser_for("netcheck", "Measure the relays and the network in between.")
-    return run_command("netcheck", _netcheck, parser.parse_args(arguments))
-
-
-def _netcheck(options: argparse.Namespace) -> int:
-    print(json.dumps(ask_agent(options, "GET", "/netcheck"), indent=2))
     return 0

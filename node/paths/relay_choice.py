@@ -155,8 +155,7 @@ class RelayChoice:
         if held.is_dialling:
             held.failed_at = now
         held.is_dialling = held.is_open = False
-        # What a lost connection brought says nothing of the relay any more.
-        held.heard_at = held.asked_at = None
+        held.asked_at = None
         self._heard_in = {p: r for p, r in self._heard_in.items() if r != region}
         held.failures += 1
         backoff_s = min(BACKOFF_MOST_S, BACKOFF_LEAST_S * 2 ** min(held.failures - 1, 8))

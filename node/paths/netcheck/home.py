@@ -68,7 +68,7 @@ class HomeChooser:
         heard_lately = {
             region
             for region, at in heard_at.items()
-            if at > started_at or now - at <= RECENT_FRAME_S
+            if (at > started_at or now - at <= RECENT_FRAME_S) and at >= failed.get(region, at)
         }
         if forced and (forced in latency_ns or forced in heard_lately):
             self.home = forced

@@ -52,6 +52,56 @@ def test_ping_command_finds_the_direct_way_through_the_nat(network: Network) -> 
     )
 
 
+def test_ping_says_relay_until_the_path_is_direct_and_so_do_status_and_log(
+    network: Network,
+) -> None:
+    log = network.directory / "engineer.log"
+    network.lab.block_udp()
+    try:
+        wait_until(lambda: way(network, touch=True) == "", "the relay takes over")
+        once = ("-c", "1", "--no-until-direct", "production")
+        assert "via DERP(hub) in " in command(network, "engineer", "ping", *once)
+        assert 'relay "hub"' in status_line(network, "engineer", "production")
+        told = len(log.read_text())
+    finally:
+        network.lab.unblock_udp()
+    lines = command(network, "engineer", "ping", "-c", "30", "production").splitlines()
+    assert all("via DERP(hub) in " in line for line in lines[:-1])
+    assert "via 203.0.113.30:41641 in " in lines[-1]
+    wait_until(lambda: way(network, touch=True) != "", "the direct path carries packets")
+    assert "direct 203.0.113.30:41641" in status_line(network, "engineer", "production")
+    assert ": direct 203.0.113.30:41641" in log.read_text()[told:]
+
+
+def status_line(network: Network, host: str, other: str) -> str:
+    lines = command(network, host, "status").splitlines()
+    return next(line for line in lines if f" {other} " in line)
+
+
+def test_netcheck_measures_the_relay_and_the_way_there(network: Network) -> None:
+    text = command(network, "engineer", "netcheck")
+    assert "\t* UDP: true\n" in text
+    assert "\t* IPv4: yes, 203.0.113.101:" in text
+    assert "\t* Nearest DERP: The hub\n" in text
+    # The router was asked for a port, and speaks no protocol for it.
+    assert "\t* PortMapping: \n" in text
+    report = json.loads(command(network, "engineer", "netcheck", "--format", "json"))
+    assert report["PreferredDERP"] == 1
+    assert report["RegionLatency"]["1"] > 0
+    assert (report["PCP"], report["PMP"], report["UPnP"]) == (False, False, False)
+
+
+def test_netcheck_without_udp_measures_by_tls(network: Network) -> None:
+    network.lab.block_udp()
+    try:
+        report = json.loads(command(network, "engineer", "netcheck", "--format", "json-line"))
+    finally:
+        network.lab.unblock_udp()
+    assert report["UDP"] is False
+    assert report["PreferredDERP"] == 1
+    assert report["RegionLatency"]["1"] > 0
+
+
 def test_status_has_the_shape_that_scripts_read(network: Network) -> None:
     status = json.loads(command(network, "engineer", "status", "--json"))
     assert status["BackendState"] == "Running"

@@ -62,3 +62,16 @@ def test_failing_region_is_no_home_for_a_minute_however_near_it_measures() -> No
     again = {1: 5_000_000, 2: 40_000_000}
     assert chooser.choose(again, started_at=2, now=62, heard_at={}, failed_at={1: 2}) == 2
     assert chooser.choose(again, started_at=4, now=63, heard_at={}, failed_at={1: 2}) == 1
+
+
+def test_frames_from_before_a_failed_dial_keep_no_home() -> None:
+    chooser = chosen(r1=5, r2=40)
+    other = {2: 40_000_000}
+    assert chooser.choose(other, started_at=8, now=9, heard_at={1: 7}) == 1
+    assert chooser.choose(other, started_at=9, now=10, heard_at={1: 7}, failed_at={1: 8}) == 2
+
+
+def test_home_is_kept_while_nothing_can_be_measured_for_two_minutes() -> None:
+    chooser = chosen(r1=5)
+    assert chooser.choose({}, started_at=90, now=100, heard_at={1: 7}, failed_at={1: 8}) == 1
+    assert chooser.choose({}, started_at=120, now=128, heard_at={1: 7}, failed_at={1: 8}) == 0
