@@ -35,8 +35,7 @@ from node.agent.trust import trust
 from node.agent.tunnel import Tunnel
 from node.datapath.tun import TunError
 from node.hostnet.host import HostNetworkError
-from node.paths.book import EndpointsWanted, PathNews
-from node.paths.peer_path import PathChanged, PingAnswered
+from node.paths.news import EndpointsWanted, PathChanged, PathNews, PingAnswered
 from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
 from node.state.directory import StateDirectory, StateError
 from node.state.identity import Identity
@@ -52,8 +51,8 @@ if TYPE_CHECKING:
     from node.agent.mesh_transport import RelaySend
     from node.netmap.fold import NetMapChange
     from node.netmap.netmap import NetMap
-    from node.paths.book import BookEvent
     from node.paths.netcheck.report import Report
+    from node.paths.news import BookEvent
 
 __all__ = ["Agent", "AgentOptions", "own_version"]
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from node.agent.mesh_transport import RelaySend
-    from node.paths.book import BookEvent
+    from node.paths.news import BookEvent
 
 __all__ = ["Bridge", "BridgeOwner"]
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from node.agent.status import PeerTraffic
-from node.paths.peer_path import PathKind
+from node.paths.news import PathKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

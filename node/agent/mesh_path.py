@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from node.agent.ways import RelayWay
 from node.datapath.pipeline import PythonDataPath
 from node.disco.sealing import MAGIC
-from node.paths.book import PathNews, ToAddress, ToRelay
-from node.paths.peer_path import PathChanged
+from node.paths.news import PathChanged, PathNews, ToAddress, ToRelay
 from node.transport.demux import DatagramKind
 from node.transport.endpoint import Endpoint
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from node.agent.mesh_device import MeshDevice
     from node.agent.mesh_transport import MeshTransport, RelaySend
     from node.datapath.tun import Tun
-    from node.paths.book import BookEvent, PathBook
+    from node.paths.book import PathBook
+    from node.paths.news import BookEvent
     from node.wireguard.path import Path
 
 __all__ = ["MeshDataPath", "Outside"]

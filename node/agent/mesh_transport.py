@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.paths.book import PathBook
-    from node.paths.peer_path import Route
+    from node.paths.news import Route
     from node.wireguard.path import Path
 
 __all__ = ["MeshTransport", "RelaySend"]

@@ -13,7 +13,7 @@ from node.state.preferences import PreferencesError
 if TYPE_CHECKING:
     from node.agent.tunnel import Tunnel
     from node.netmap.netmap import NetMap
-    from node.paths.peer_path import PingAnswered
+    from node.paths.news import PingAnswered
 
 __all__ = ["Pings"]
 

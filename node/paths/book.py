@@ -8,7 +8,7 @@ must agree with it.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Final
 from node.disco.errors import DiscoError, DiscoFault
 from node.disco.messages import CallMeMaybe, Message, Ping, Pong
 from node.disco.sealing import DiscoSealer
-from node.paths.peer_path import (
+from node.paths.news import (
+    BookEvent,
     CallMeMaybeWanted,
+    EndpointsWanted,
     Outgoing,
-    PathEvent,
-    PeerPath,
+    PathNews,
     PeerSeenAt,
     Route,
+    ToAddress,
+    ToRelay,
 )
+from node.paths.peer_path import PeerPath
+from node.paths.seen_addresses import SeenAddresses
 from node.paths.timing import ENDPOINTS_FRESH_S
 from node.transport.endpoint import Endpoint
 
@@ -32,18 +37,8 @@ if TYPE_CHECKING:
 
     from control.keys import DiscoPrivate, Entropy
 
-__all__ = [
-    "BookEvent",
-    "EndpointsWanted",
-    "PathBook",
-    "PathNews",
-    "PeerAddresses",
-    "ToAddress",
-    "ToRelay",
-    "relay_pseudo_address",
-]
+__all__ = ["PathBook", "PeerAddresses", "relay_pseudo_address"]
 
-ADDRESSES_PER_PEER: Final = 16
 _RELAY_PSEUDO_IP: Final = IPv4Address("127.3.3.40")
 
 
@@ -63,44 +58,10 @@ class PeerAddresses:
     home_region: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToAddress:
-    """A sealed packet for the UDP socket."""
-
-    packet: bytes
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True, slots=True)
-class ToRelay:
-    """A sealed packet for a peer, by a relay region."""
-
-    packet: bytes
-    node_key: bytes
-    region: int
-
-
-@dataclass(frozen=True, slots=True)
-class PathNews:
-    """Something happened on the way to a peer."""
-
-    node_key: bytes
-    event: PathEvent
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointsWanted:
-    """Our own endpoints are too old to be told: ask STUN, then `set_own_endpoints`."""
-
-
-BookEvent = PathNews | EndpointsWanted
-
-
 @dataclass(slots=True)
 class _Peer:
     addresses: PeerAddresses
     path: PeerPath
-    seen_at: OrderedDict[Endpoint, None]
 
 
 class PathBook:
@@ -119,7 +80,7 @@ class PathBook:
         self._is_allowed = is_allowed
         self._peers: dict[bytes, _Peer] = {}
         self._by_disco: dict[bytes, list[bytes]] = {}
-        self._by_address: dict[Endpoint, bytes] = {}
+        self._seen = SeenAddresses()
         self._ticking: set[bytes] = set()
         self._own: tuple[Endpoint, ...] = ()
         self._own_at: float | None = None
@@ -141,7 +102,7 @@ class PathBook:
 
     def peer_at(self, endpoint: Endpoint) -> bytes | None:
         """Return whose address this is, as far as disco proved it."""
-        return self._by_address.get(endpoint)
+        return self._seen.owner(endpoint)
 
     def next_event(self) -> BookEvent | None:
         """Return what happened next, None when nothing did."""
@@ -305,7 +266,7 @@ class PathBook:
                 case CallMeMaybeWanted():
                     self._call_when_fresh(peer, now)
                 case PeerSeenAt(endpoint):
-                    self._note_address(peer, endpoint)
+                    self._seen.note(node_key, endpoint)
                 case _:
                     self._events.append(PathNews(node_key, event))
         if peer.path.deadline() is None:
@@ -338,23 +299,11 @@ class PathBook:
         if self._own:
             self._seal(peer, Outgoing(CallMeMaybe(self._own), None))
 
-    def _note_address(self, peer: _Peer, endpoint: Endpoint) -> None:
-        self._by_address[endpoint] = peer.addresses.node_key
-        peer.seen_at[endpoint] = None
-        peer.seen_at.move_to_end(endpoint)
-        if len(peer.seen_at) > ADDRESSES_PER_PEER:
-            self._release(peer.seen_at.popitem(last=False)[0], peer)
-
-    def _release(self, endpoint: Endpoint, peer: _Peer) -> None:
-        # Another peer may have moved to that address meanwhile.
-        if self._by_address.get(endpoint) == peer.addresses.node_key:
-            del self._by_address[endpoint]
-
     def _update(self, key: bytes, addresses: PeerAddresses, now: float) -> None:
         peer = self._peers.get(key)
         if peer is None:
             path = PeerPath(self._node_key, self._entropy, self._is_allowed)
-            peer = self._peers[key] = _Peer(addresses, path, OrderedDict())
+            peer = self._peers[key] = _Peer(addresses, path)
         elif peer.addresses.disco_key != addresses.disco_key:
             # The peer started anew: what its former self proved says nothing.
             peer.path.reset(now)
@@ -363,8 +312,7 @@ class PathBook:
         self._settle(key, now)
 
     def _forget(self, key: bytes) -> None:
-        peer = self._peers.pop(key)
+        del self._peers[key]
         self._ticking.discard(key)
         self._calls_waiting.discard(key)
-        for endpoint in peer.seen_at:
-            self._release(endpoint, peer)
+        self._seen.forget(key)

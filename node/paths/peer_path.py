@@ -15,12 +15,21 @@ something to send; only heartbeats and expiring questions need the timer. Source
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from node.disco.messages import TRANSACTION_BYTES, CallMeMaybe, Ping, Pong
 from node.paths.candidates import Candidate, CandidateSet, Origin
+from node.paths.news import (
+    CallMeMaybeWanted,
+    Outgoing,
+    PathChanged,
+    PathEvent,
+    PathKind,
+    PeerSeenAt,
+    PingAnswered,
+    Route,
+)
+from node.paths.proof import Proof, Purpose, Question
 from node.paths.score import Quality, is_better
 from node.paths.timing import (
     CALL_ME_MAYBE_LEAST_S,
@@ -31,8 +40,6 @@ from node.paths.timing import (
     PING_BACK_S,
     PING_INTERVAL_S,
     PING_TIMEOUT_S,
-    PROBE_LATENCIES,
-    PROBE_LEAST_S,
     SESSION_ACTIVE_S,
     SILENCE_S,
     TRUST_S,
@@ -45,96 +52,7 @@ if TYPE_CHECKING:
     from control.keys import Entropy
     from node.transport.endpoint import Endpoint
 
-__all__ = [
-    "CallMeMaybeWanted",
-    "Outgoing",
-    "PathChanged",
-    "PathEvent",
-    "PathKind",
-    "PeerPath",
-    "PeerSeenAt",
-    "PingAnswered",
-    "Purpose",
-    "Route",
-]
-
-
-class PathKind(Enum):
-    """How packets for the peer travel now."""
-
-    RELAYED = "relayed"
-    DIRECT = "direct"
-    DOUBTED = "doubted"
-
-
-class Purpose(Enum):
-    """Why a ping was sent."""
-
-    DISCOVERY = "discovery"
-    HEARTBEAT = "heartbeat"
-    LIVENESS = "liveness"
-    FOLLOW = "follow"
-    USER = "user"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a batch of packets goes: to an address, by the relay, or both."""
-
-    endpoint: Endpoint | None
-    by_relay: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A disco message to seal and send; without an endpoint it goes by the peer's relay."""
-
-    message: Ping | Pong | CallMeMaybe
-    endpoint: Endpoint | None
-    relay_region: int = 0
-    """For an answer by relay: the region the question came through; 0 means the peer's home."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathChanged:
-    """For the log and for `status`."""
-
-    kind: PathKind
-    endpoint: Endpoint | None
-    latency_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PeerSeenAt:
-    """The peer proved to send from there: WireGuard packets from that address are its own."""
-
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True, slots=True)
-class CallMeMaybeWanted:
-    """The peer should be told our endpoints; fresh ones, so STUN may have to come first."""
-
-
-@dataclass(frozen=True, slots=True)
-class PingAnswered:
-    """A ping that a user asked for came back."""
-
-    endpoint: Endpoint | None
-    """None when it came back by relay."""
-    latency_ns: int
-
-
-PathEvent = PathChanged | PeerSeenAt | CallMeMaybeWanted | PingAnswered
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A ping that waits for its pong."""
-
-    endpoint: Endpoint | None
-    sent_at: float
-    purpose: Purpose
+__all__ = ["PeerPath"]
 
 
 class PeerPath:
@@ -153,14 +71,10 @@ class PeerPath:
         self._own_node_key = own_node_key
         self._entropy = entropy
         self._candidates = CandidateSet(is_allowed)
-        self._questions: dict[bytes, _Question] = {}
+        self._questions: dict[bytes, Question] = {}
         self._best: Quality | None = None
-        self._trusted_until = 0.0
-        self._doubted = False
+        self._proof = Proof()
         self._sent_at: float | None = None
-        self._proved_at = 0.0
-        self._data_at: float | None = None
-        self._unheard_since: float | None = None
         self._full_round_at: float | None = None
         self._called_at: float | None = None
         self._called_us_at: float | None = None
@@ -201,11 +115,9 @@ class PeerPath:
         """Return when `on_deadline` has something to do."""
         due = [q.sent_at + PING_TIMEOUT_S for q in self._questions.values()]
         due += list(self._repeats_at)[:1]
-        if self._best is not None and not self._doubted:
-            asked_at = self._asked_at(self._best)
-            due += [at + self._patience(self._best) for at in asked_at]
-            if self._unheard_since is not None and not asked_at:
-                due.append(self._unheard_since + SILENCE_S)
+        if self._best is not None:
+            proof_due = self._proof.deadline(self._best, self._questions.values())
+            due += [] if proof_due is None else [proof_due]
         if self._heartbeat_at is not None:
             due.append(self._heartbeat_at)
         return min(due, default=None)
@@ -220,8 +132,7 @@ class PeerPath:
     def route(self, now: float) -> Route:
         """Say where user packets go now, and start whatever finds or keeps a path."""
         self._sent_at = now
-        if self._unheard_since is None:
-            self._unheard_since = now
+        self._proof.note_sent(now)
         if self._heartbeat_at is None:
             self._heartbeat_at = now + HEARTBEAT_S
         if self._best is not None:
@@ -238,8 +149,7 @@ class PeerPath:
         if self._best is None:
             return
         if endpoint == self._best.endpoint:
-            self._data_at = now
-            self._note_proof(now)
+            self._proof.note_data(now)
             self._show(now)
         elif endpoint is not None:
             self._follow(endpoint, self._best, now)
@@ -277,9 +187,8 @@ class PeerPath:
         self._events.append(PeerSeenAt(source))
         # The address we pinged counts, not where the answer came from: a NAT may rewrite it.
         if question.endpoint in self._candidates:
-            is_followed = question.purpose is Purpose.FOLLOW and not self._has_data_since(
-                question.sent_at
-            )
+            is_silent = not self._proof.has_data_since(question.sent_at)
+            is_followed = question.purpose is Purpose.FOLLOW and is_silent
             self._consider(Quality(question.endpoint, latency_ns), now, is_followed=is_followed)
 
     def receive_call_me_maybe(self, message: CallMeMaybe, now: float) -> None:
@@ -309,8 +218,7 @@ class PeerPath:
     def reset(self, now: float) -> None:
         """Forget what was proven: our own network changed under us."""
         self._best = None
-        self._trusted_until = 0.0
-        self._doubted = False
+        self._proof.reset()
         self._questions.clear()
         self._repeats_at.clear()
         self._full_round_at = self._called_at = None
@@ -327,7 +235,7 @@ class PeerPath:
             self._repeats_at.popleft()
             if not self._is_trusted(now):
                 self._ping_called(now)
-        if self._best is not None and not self._doubted:
+        if self._best is not None and not self._proof.is_doubted:
             self._check_liveness(self._best, now)
             if self.kind(now) is PathKind.DOUBTED:
                 # Whoever sends next must not be the one to find out.
@@ -339,30 +247,13 @@ class PeerPath:
     # How it is decided.
 
     def _is_trusted(self, now: float) -> bool:
-        return self._best is not None and not self._doubted and now <= self._trusted_until
+        return self._best is not None and self._proof.is_trusted(now)
 
     def _check_liveness(self, best: Quality, now: float) -> None:
         """Ask after a second of sending into silence; doubt a path that does not answer."""
-        self._doubt_unanswered(best, now)
-        since = self._unheard_since
-        is_silent = since is not None and now >= since + SILENCE_S
-        if is_silent and not self._asked_within(best, now):
+        self._proof.doubt(best, self._questions.values(), now)
+        if self._proof.is_silent(now) and not self._asked_within(best, now):
             self._ask(best.endpoint, Purpose.LIVENESS, now)
-
-    def _doubt_unanswered(self, best: Quality, now: float) -> None:
-        if any(now >= at + self._patience(best) for at in self._asked_at(best)):
-            self._doubted = True
-
-    def _asked_at(self, best: Quality) -> list[float]:
-        """Return when the best path was asked since it last proved to work."""
-        return [
-            q.sent_at
-            for q in self._questions.values()
-            if q.endpoint == best.endpoint and q.sent_at >= self._proved_at
-        ]
-
-    def _patience(self, best: Quality) -> float:
-        return max(PROBE_LEAST_S, PROBE_LATENCIES * best.latency_ns / 1e9)
 
     def _asked_within(self, best: Quality, now: float) -> bool:
         return any(
@@ -376,15 +267,12 @@ class PeerPath:
         Its NAT got another address, or it moved: waiting until the old path is doubted would cost
         the connections inside a second or more.
         """
-        if self._data_at is None or now - self._data_at > TRUST_S:
+        if not self._proof.has_data_since(now - TRUST_S):
             return
         candidate = self._candidates.add(endpoint, Origin.REFLEXIVE, now, best.endpoint)
         if candidate is not None and candidate.may_ping_back(now, PING_BACK_S):
             candidate.pinged_back_at = now
             self._ping(candidate, Purpose.FOLLOW, now)
-
-    def _has_data_since(self, moment: float) -> bool:
-        return self._data_at is not None and self._data_at >= moment
 
     def _consider(self, quality: Quality, now: float, *, is_followed: bool) -> None:
         best = self._best
@@ -393,15 +281,8 @@ class PeerPath:
         if not is_needed and not is_better(quality, best):
             return
         self._best = quality
-        self._note_proof(now)
-        self._trusted_until = now + TRUST_S
+        self._proof.note_pong(now)
         self._show(now)
-
-    def _note_proof(self, now: float) -> None:
-        # What was asked before and stayed unanswered is a lost packet, not a lost path.
-        self._proved_at = now
-        self._doubted = False
-        self._unheard_since = None
 
     def _discover(self, now: float) -> None:
         sent = False
@@ -435,7 +316,7 @@ class PeerPath:
         is_slow = self._best.latency_ns > GOOD_ENOUGH_NS
         return is_slow and now - self._full_round_at >= UPGRADE_S
 
-    def _note_unanswered(self, question: _Question, now: float) -> None:
+    def _note_unanswered(self, question: Question, now: float) -> None:
         best = self._best
         if best and question.endpoint == best.endpoint and not self._is_trusted(now):
             self._best = None
@@ -456,7 +337,7 @@ class PeerPath:
 
     def _ask(self, endpoint: Endpoint | None, purpose: Purpose, now: float) -> None:
         transaction = self._entropy(TRANSACTION_BYTES)
-        self._questions[transaction] = _Question(endpoint, now, purpose)
+        self._questions[transaction] = Question(endpoint, now, purpose)
         self._out.append(Outgoing(Ping(transaction, self._own_node_key), endpoint))
 
     def _show(self, now: float) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from control.keys import DiscoPrivate, NodePrivate
 from node.agent.port_mapping import PortMapping
 from node.disco.sealing import MAGIC
-from node.paths.book import EndpointsWanted, PathBook, PathNews, PeerAddresses, ToAddress, ToRelay
-from node.paths.peer_path import PathChanged, PathKind
+from node.paths.book import PathBook, PeerAddresses
+from node.paths.news import EndpointsWanted, PathChanged, PathKind, PathNews, ToAddress, ToRelay
 from node.paths.prediction import predict
 from node.transport.endpoint import Endpoint
 from relay.dial import RelayClient

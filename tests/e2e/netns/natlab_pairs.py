@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from node.paths.peer_path import PathKind
+from node.paths.news import PathKind
 from relay.admission import AdmitEveryone
 from relay.app import Relay
 from relay.server.stun_socket import StunSocket

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from node.paths.peer_path import PathKind
+from node.paths.news import PathKind
 from tests.e2e.netns.natlab_pairs import (
     BY_NAME,
     PAIRS,

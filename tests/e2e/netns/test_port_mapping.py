@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from node.paths.peer_path import PathKind
+from node.paths.news import PathKind
 from tests.e2e.netns.natlab_pairs import both, services, talk_until, talking
 from tests.support import natlab, upnp_router
 from tests.support.natlab import NatLab

@@ -8,8 +8,17 @@ from control.keys import DiscoPrivate, NodePrivate
 from node.disco.errors import DiscoFault
 from node.disco.messages import CallMeMaybe, Ping
 from node.disco.sealing import DiscoSealer
-from node.paths.book import EndpointsWanted, PathBook, PathNews, PeerAddresses, ToAddress, ToRelay
-from node.paths.peer_path import PathChanged, PathKind, PingAnswered, Route
+from node.paths.book import PathBook, PeerAddresses
+from node.paths.news import (
+    EndpointsWanted,
+    PathChanged,
+    PathKind,
+    PathNews,
+    PingAnswered,
+    Route,
+    ToAddress,
+    ToRelay,
+)
 from node.transport.endpoint import Endpoint
 from tests.support.relay_pair import SeededEntropy
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.disco.messages import CallMeMaybe, Ping, Pong
-from node.paths.peer_path import (
+from node.paths.news import (
     CallMeMaybeWanted,
     Outgoing,
     PathChanged,
     PathEvent,
     PathKind,
-    PeerPath,
     PeerSeenAt,
     PingAnswered,
     Route,
 )
+from node.paths.peer_path import PeerPath
 from node.transport.endpoint import Endpoint
 from tests.support.relay_pair import SeededEntropy
 

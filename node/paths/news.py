@@ -1,0 +1,119 @@
+"""What paths have to say: where packets go, what to send for it, and what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from node.disco.messages import CallMeMaybe, Ping, Pong
+    from node.transport.endpoint import Endpoint
+
+__all__ = [
+    "BookEvent",
+    "CallMeMaybeWanted",
+    "EndpointsWanted",
+    "Outgoing",
+    "PathChanged",
+    "PathEvent",
+    "PathKind",
+    "PathNews",
+    "PeerSeenAt",
+    "PingAnswered",
+    "Route",
+    "ToAddress",
+    "ToRelay",
+]
+
+
+class PathKind(Enum):
+    """How packets for the peer travel now."""
+
+    RELAYED = "relayed"
+    DIRECT = "direct"
+    DOUBTED = "doubted"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a batch of packets goes: to an address, by the relay, or both."""
+
+    endpoint: Endpoint | None
+    by_relay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A disco message to seal and send; without an endpoint it goes by the peer's relay."""
+
+    message: Ping | Pong | CallMeMaybe
+    endpoint: Endpoint | None
+    relay_region: int = 0
+    """For an answer by relay: the region the question came through; 0 means the peer's home."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """For the log and for `status`."""
+
+    kind: PathKind
+    endpoint: Endpoint | None
+    latency_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeenAt:
+    """The peer proved to send from there: WireGuard packets from that address are its own."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class CallMeMaybeWanted:
+    """The peer should be told our endpoints; fresh ones, so STUN may have to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingAnswered:
+    """A ping that a user asked for came back."""
+
+    endpoint: Endpoint | None
+    """None when it came back by relay."""
+    latency_ns: int
+
+
+PathEvent = PathChanged | PeerSeenAt | CallMeMaybeWanted | PingAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class ToAddress:
+    """A sealed packet for the UDP socket."""
+
+    packet: bytes
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ToRelay:
+    """A sealed packet for a peer, by a relay region."""
+
+    packet: bytes
+    node_key: bytes
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathNews:
+    """Something happened on the way to a peer."""
+
+    node_key: bytes
+    event: PathEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsWanted:
+    """Our own endpoints are too old to be told: ask STUN, then `set_own_endpoints`."""
+
+
+BookEvent = PathNews | EndpointsWanted
