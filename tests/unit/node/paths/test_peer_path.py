@@ -175,6 +175,65 @@ def test_doubt_ends_when_packets_arrive_from_the_address_again() -> None:
     assert not bench.send().by_relay
 
 
+def test_silence_is_noticed_although_nothing_more_is_sent() -> None:
+    bench = Bench()
+    bench.go_direct()
+    bench.send()
+    bench.collect()
+    bench.advance(1.4, sending=False)
+    assert bench.path.kind(bench.now) is PathKind.DIRECT
+    bench.advance(0.3, sending=False)
+    assert bench.path.kind(bench.now) is PathKind.DOUBTED
+
+
+def heard_from_far() -> Bench:
+    bench = Bench()
+    bench.go_direct()
+    bench.path.note_heard(FAR, bench.now)
+    bench.collect()
+    return bench
+
+
+def best(bench: Bench) -> Endpoint | None:
+    return bench.path.best.endpoint if bench.path.best else None
+
+
+def test_peer_whose_packets_come_from_elsewhere_is_followed_in_one_round_trip() -> None:
+    bench = heard_from_far()
+    bench.now += 1.0
+    bench.path.note_heard(NEW, bench.now)
+    assert list(bench.pings(bench.collect())) == [NEW]
+    bench.answer(NEW, after=0.05)
+    assert best(bench) == NEW
+    assert bench.path.kind(bench.now) is PathKind.DIRECT
+
+
+def test_peer_that_still_sends_from_the_old_address_is_not_followed() -> None:
+    bench = heard_from_far()
+    bench.path.note_heard(NEW, bench.now)
+    bench.collect()
+    bench.path.note_heard(FAR, bench.now + 0.01)
+    bench.answer(NEW, after=0.05)
+    assert best(bench) == FAR
+
+
+def test_address_that_packets_come_from_is_asked_once_a_second() -> None:
+    bench = heard_from_far()
+    asked = 0
+    for _ in range(30):
+        bench.now += 0.1
+        bench.path.note_heard(FAR, bench.now)
+        bench.path.note_heard(NEW, bench.now)
+        asked += len(bench.pings(bench.collect()))
+    assert asked == 3
+
+
+def test_packets_by_relay_are_nothing_to_follow() -> None:
+    bench = heard_from_far()
+    bench.path.note_heard(None, bench.now)
+    assert bench.collect() == []
+
+
 def test_dead_path_is_given_up_and_found_again_when_it_lives() -> None:
     bench = Bench()
     bench.go_direct()

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from control.keys import NodePrivate
 from control.wire import DerpMap, DerpNode, DerpRegion
 from node.relays.links import RelayLinks
@@ -120,6 +122,25 @@ async def test_lost_connection_comes_back() -> None:
         await both_connected(a, b)
         b.links.send([(a.key, 0, b"again")])
         assert await a.next() == (b.key, REGION, b"again")
+
+
+async def test_relay_that_accepts_and_then_falls_silent_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await both_connected(a, b)
+        [client] = a.links._clients.values()
+        # As if the network in between swallowed everything: no reset, no end.
+        monkeypatch.setattr(client, "data_received", lambda _: None)
+        began = asyncio.get_running_loop().time()
+        while not a.troubles.get(REGION):
+            a.links.send([(b.key, 0, b"into the void")])
+            await asyncio.sleep(0.05)
+            assert asyncio.get_running_loop().time() - began < 10
+        assert "fell silent" in a.troubles[REGION]
+        assert REGION in a.links.failed_at()
+        await until(lambda: not a.troubles[REGION])
+        assert a.links.failed_at() == {}
 
 
 async def test_relay_that_does_not_answer_is_a_trouble_with_a_name() -> None:
