@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import pytest
-
 from control.keys import NodePrivate
 from control.wire import DerpMap, DerpNode, DerpRegion
 from node.relays.links import RelayLinks
@@ -19,6 +17,8 @@ from relay.server.tls import self_signed, server_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    import pytest
 
     from node.relays.links import Received
 
