@@ -77,14 +77,18 @@ class PortMapping(asyncio.DatagramProtocol):
             report.upnp = "UPNP" in spoken
 
     async def look(self, gateway: IPv4Address | None) -> None:
-        """Take the default gateway of now; nothing happens unless it, or our side, changed."""
+        """Take the default gateway of now; nothing happens unless it, or our side, changed.
+
+        Raises OSError when a socket cannot be had; the next look tries again.
+        """
         client = self._address_towards(gateway) if gateway is not None else None
         if (gateway, client) == (self._gateway, self._client):
             return
-        self._gateway, self._client = gateway, client
         self._close_sockets()
+        self._gateway = self._client = None
         if client is not None:
             await self._open_sockets(client)
+        self._gateway, self._client = gateway, client
         self._mapper.set_gateway(gateway, client, self._loop.time())
         self._pump()
 
@@ -110,16 +114,28 @@ class PortMapping(asyncio.DatagramProtocol):
         """Ignore what ICMP says: most routers do not speak most of these protocols."""
 
     async def _open_sockets(self, client: IPv4Address) -> None:
+        self._transport = await self._listen((str(client), 0), client)
+        try:
+            self._announcements = await self._listen(_ANNOUNCEMENTS, client)
+        except OSError as error:
+            # A router that started anew is then noticed when it is asked, a minute later.
+            LOG.debug("announcements of routers: %s", error)
+
+    async def _listen(
+        self, address: tuple[str, int], client: IPv4Address
+    ) -> asyncio.DatagramTransport:
         sock = self._make_socket(socket.SOCK_DGRAM)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _MULTICAST_TTL)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, client.packed)
-        sock.bind((str(client), 0))
-        self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=sock)
-        sock = self._make_socket(socket.SOCK_DGRAM)
-        # Others on this machine may listen as well.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(_ANNOUNCEMENTS)
-        self._announcements, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=sock)
+        try:
+            # Others on this machine may listen for announcements as well.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _MULTICAST_TTL)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, client.packed)
+            sock.bind(address)
+            transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return transport
 
     def _close_sockets(self) -> None:
         for transport in (self._transport, self._announcements):
