@@ -156,8 +156,8 @@ class Inbound:
         alike = receivers[:count].tobytes()
         if alike != alike[:8] * count:
             return 0
-        counters = all_counters[:count].copy()
-        wrong = self._views.open(session.receive_cipher, counters, 0, segment, count)
+        counters = all_counters[:count]
+        wrong = self._views.open(session.receive_cipher, 0, segment, count)
         kept = self._accept(session, counters, wrong)
         if not kept:
             self._device.drops[Drop.TAG_OR_REPLAY] += count
@@ -221,7 +221,15 @@ class Inbound:
     def _deliver_rows(
         self, stride: int, count: int, tail: memoryview | None, peer: Peer, now: float
     ) -> None:
-        runs = self._runs(stride, count)
+        shape = shape_of(self.buffer[LEAD : stride - TAG])
+        if shape is not None and self._trains.is_train(stride, count, shape):
+            if self._gate.capture is None and self._may_join(shape, count):
+                self._deliver_train(stride, count, shape, tail, peer, now)
+                return
+            runs = [Run(0, count, shape, self._ends(stride, count, shape))]
+        else:
+            rows = self._array[: count * stride].reshape(count, stride)
+            runs = find_runs(rows[:, LEAD:-TAG])
         tail_joined = False
         for position, run in enumerate(runs):
             is_last = position == len(runs) - 1
@@ -240,13 +248,53 @@ class Inbound:
         if tail and not tail_joined:
             self._deliver(tail, peer, now)
 
-    def _runs(self, stride: int, count: int) -> list[Run]:
-        shape = shape_of(self.buffer[LEAD : stride - TAG])
-        if shape is not None and self._trains.is_train(stride, count, shape):
-            last = self.buffer[(count - 1) * stride + LEAD :][: shape.header_bytes]
-            return [Run(0, count, shape, _has_psh(last, shape))]
-        rows = self._array[: count * stride].reshape(count, stride)
-        return find_runs(rows[:, LEAD:-TAG])
+    def _ends(self, stride: int, count: int, shape: Shape) -> bool:
+        return _has_psh(self.buffer[(count - 1) * stride + LEAD :], shape)
+
+    def _deliver_train(
+        self,
+        stride: int,
+        count: int,
+        shape: Shape,
+        tail: memoryview | None,
+        peer: Peer,
+        now: float,
+    ) -> None:
+        """Deliver a burst that is one run, and what follows it, with one judgement and one call."""
+        first = self.buffer[LEAD : LEAD + shape.length]
+        has_psh = self._ends(stride, count, shape)
+        follower = tail_shape = None
+        if tail and not has_psh:
+            tail_shape = joins(first, shape, count, tail)
+        if tail and tail_shape is not None:
+            follower = tail[shape.header_bytes : tail_shape.length]
+            has_psh = _has_psh(tail, shape)
+        packets = count + (follower is not None)
+        size = shape.header_bytes + count * shape.payload + len(follower or b"")
+        if self._gate.admit_inbound(first, packets, size, peer, now) is not None:
+            joined = self._trains.join(
+                stride, count, shape, follower or self.buffer[:0], has_psh=has_psh
+            )
+            self._gate.counters.segments_in += packets
+            try:
+                os.write(self._tun.fd, joined)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    self._gate.counters.tun_write_errors += 1
+                else:
+                    self._refused(shape)
+                    slices, _ = self._slices(stride, shape)
+                    for packet in slices[:count]:
+                        self._write(packet)
+                    if tail and tail_shape is not None:
+                        self._write(tail[: tail_shape.length])
+        if tail and follower is None:
+            self._deliver(tail, peer, now)
+
+    def _refused(self, shape: Shape) -> None:
+        """Never again offer UDP groups: some kernels refuse what they should take."""
+        if not shape.is_tcp:
+            self._tun.set_offloads(Offloads.TCP)
 
     def _deliver_run(
         self,
@@ -271,7 +319,7 @@ class Inbound:
         if flow is None:
             return
         limit = len(packets) if shape.is_tcp else MAX_SEGMENTS
-        if not self._may_join(shape):
+        if not self._may_join(shape, 1):
             limit = 1
         for start in range(0, len(packets), limit):
             end = start + limit
@@ -290,9 +338,12 @@ class Inbound:
             self._known_slices[key] = known
         return known
 
-    def _may_join(self, shape: Shape) -> bool:
+    def _may_join(self, shape: Shape, count: int) -> bool:
+        """Whether the kernel takes `count` such packets, and perhaps a follower, as one."""
         offloads = self._tun.offloads
-        return offloads is Offloads.TCP_AND_UDP or (shape.is_tcp and offloads is Offloads.TCP)
+        if shape.is_tcp:
+            return offloads is not Offloads.NONE
+        return offloads is Offloads.TCP_AND_UDP and count < MAX_SEGMENTS
 
     # Writing.
 
@@ -319,9 +370,7 @@ class Inbound:
             if error.errno != errno.EINVAL:
                 self._gate.counters.tun_write_errors += 1
                 return
-            # Some kernels refuse UDP groups that they should take: never again, and singly now.
-            if not shape.is_tcp:
-                self._tun.set_offloads(Offloads.TCP)
+            self._refused(shape)
             first[:head] = original
             for packet in packets:
                 self._write(packet)

@@ -80,10 +80,9 @@ class PacketLoop:
             epoll.register(fd, select.EPOLLIN)
         with epoll:
             while not self._stopping:
-                now = time.monotonic()
                 due = path.deadline()
-                wait = -1.0 if due is None else max(0.0, due - now)
-                ready = epoll.poll(wait)
+                wait = -1.0 if due is None else max(0.0, due - time.monotonic())
+                ready = epoll.poll(wait, len(sockets) + 2)
                 now = time.monotonic()
                 for fd, _ in ready:
                     if fd == tun_fd:
@@ -92,7 +91,7 @@ class PacketLoop:
                         os.eventfd_read(self._wake)
                     else:
                         path.from_socket(sockets[fd], now)
-                due = path.deadline()
+                # What those bursts made due is seen on the next way round, which does not wait.
                 if due is not None and due <= now:
                     path.on_deadline(now)
                 while self._asked:

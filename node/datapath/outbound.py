@@ -48,7 +48,6 @@ _GSO_TYPE_BITS = 0x7F
 
 _HEADER = struct.Struct("<IIQ")
 _NO_LEAD = bytes(LEAD)
-_RAMP = np.arange(MAX_SEGMENTS, dtype=np.uint64)
 
 # Bytes that make two packets of equal length one flow's, counted from the virtio header on: that
 # header, then version, protocol, fragment bits, addresses, ports, TCP flags.
@@ -210,11 +209,10 @@ class Outbound:
             for row in rows:
                 self._device.send(flow.peer, row[LEAD : LEAD + size].tobytes(), now)
             return True
-        counters = _take_counters(session, count)
         lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
         rows[:, :LEAD] = np.frombuffer(lead, np.uint8)
-        rows[:, 8:LEAD].view("<u8")[:, 0] = counters
-        self._arena_rows.seal(session.send_cipher, counters, at, stride, count)
+        counter = _take_counters(session, count)
+        self._arena_rows.seal(session.send_cipher, counter, at, stride, count)
         self._gate.counters.segments_out += count
         whole = min(MAX_SEGMENTS, MAX_BURST_BYTES // stride) * stride
         for begin in range(at, at + count * stride, whole):
@@ -261,22 +259,21 @@ class Outbound:
         lead = _NO_LEAD
         if session is not None:
             lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
-        layout = self._splitter.fill(source, stride, first, count, lead)
+        rows = self._splitter.fill(source, stride, first, count, lead)
         has_last = first + count == source.segments
         last_size = source.last_bytes if has_last else source.segment_bytes
         if self._gate.capture is not None:
-            self._capture(layout.rows[:count], source.segment_bytes, last_size)
+            self._capture(rows, source.segment_bytes, last_size)
         if session is None or peer.path is None:
-            for number, row in enumerate(layout.rows[:count]):
+            for number, row in enumerate(rows):
                 row_size = last_size if number == count - 1 else source.segment_bytes
                 self._device.send(peer, row[LEAD : LEAD + row_size].tobytes(), now)
             return
         end = count * stride
         if last_size != source.segment_bytes:
             end += padded_length(last_size, self._device.mtu) + _OVERHEAD - stride
-        counters = _take_counters(session, count)
-        layout.counters[:count] = counters
-        self._split_rows.seal(session.send_cipher, counters, 0, stride, count, end)
+        counter = _take_counters(session, count)
+        self._split_rows.seal(session.send_cipher, counter, 0, stride, count, end)
         self._gate.counters.segments_out += count
         self._transmit(peer, self._split_view[:end], stride, now)
 
@@ -296,10 +293,11 @@ class Outbound:
         self._device.note_sent(peer, len(burst), now)
 
 
-def _take_counters(session: Session, count: int) -> NDArray[np.uint64]:
+def _take_counters(session: Session, count: int) -> int:
+    """Return the first of `count` counters that nobody else will use."""
     first = session.send_counter
     session.send_counter = first + count
-    return _RAMP[:count] + np.uint64(first)
+    return first
 
 
 def _are_alike(rows: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:

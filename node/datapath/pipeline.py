@@ -133,6 +133,16 @@ class PythonDataPath:
 
     def _carry_out(self) -> None:
         device, gate = self.device, self.gate
+        if device.has_output:
+            self._emit()
+        while gate.to_local:
+            try:
+                os.writev(self.tun.fd, (NO_OFFLOAD, gate.to_local.popleft()))
+            except OSError:
+                self.counters.tun_write_errors += 1
+
+    def _emit(self) -> None:
+        device = self.device
         for datagram in device.transmit():
             self.counters.send_errors += self.transport.send(
                 datagram.path, datagram.data, len(datagram.data)
@@ -140,8 +150,3 @@ class PythonDataPath:
         while (event := device.next_event()) is not None:
             if self._on_event is not None:
                 self._on_event(event)
-        while gate.to_local:
-            try:
-                os.writev(self.tun.fd, (NO_OFFLOAD, gate.to_local.popleft()))
-            except OSError:
-                self.counters.tun_write_errors += 1

@@ -1,7 +1,7 @@
-"""AEAD over rows of one buffer, in place, with the slices made once for each row size.
+"""AEAD over rows of one buffer, in place, with the slices made once for each size and number of rows.
 
 A slice of a memoryview costs a tenth of a microsecond, three of them a row: kept by (position,
-stride) they cost nothing. Sizes in use are few; the cache is emptied when they are not.
+stride, count) they cost nothing. Those in use are few; the cache is emptied when they are not.
 """
 
 from __future__ import annotations
@@ -21,71 +21,99 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_ROWS = 128
-_MOST_SHAPES = 32
+_MOST_SHAPES = 128
 
 _NO_ASSOCIATED = repeat(None)
 _exhaust = deque[object](maxlen=0).extend
 """Runs an iterator to its end without keeping anything."""
 
 
+class _Rows:
+    """Views of `count` rows, and the nonces for them."""
+
+    def __init__(
+        self,
+        buffer: memoryview,
+        nonces: tuple[NDArray[np.uint8], list[memoryview]],
+        where: tuple[int, int, int],
+    ) -> None:
+        at, stride, count = where
+        array, nonce_views = nonces
+        begins = range(at + LEAD, at + count * stride, stride)
+        self.sealed = [buffer[begin : begin + stride - LEAD] for begin in begins]
+        self.plaintexts = [sealed[:-TAG] for sealed in self.sealed]
+        self.nonces = nonce_views[:count]
+        self.nonce_counters = array[:count, 4:].view("<u8")[:, 0]
+        self.ramp = np.arange(count, dtype=np.uint64)
+        rows = np.frombuffer(buffer, np.uint8, count * stride, at).reshape(count, stride)
+        self.counters = rows[:, 8:LEAD].view("<u8")[:, 0]
+
+
 class RowViews:
-    """Seals and opens rows `header 16 | plaintext | tag 16` that lie behind one another."""
+    """Seals and opens rows `header 16 | plaintext | tag 16` that lie behind one another.
+
+    The last 8 bytes of a row's header are its counter.
+    """
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
-        self._nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
-        self._nonce_counters = self._nonces[:, 4:].view("<u8")[:, 0]
-        self._nonce_views = [row.data for row in self._nonces]
-        self._views: dict[tuple[int, int], tuple[list[memoryview], list[memoryview]]] = {}
+        nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
+        self._nonces = nonces, [row.data for row in nonces]
+        self._views: dict[tuple[int, int, int], _Rows] = {}
 
     def seal(
         self,
         cipher: ChaCha20Poly1305,
-        counters: NDArray[np.uint64],
+        first: int,
         at: int,
         stride: int,
         count: int,
         end: int | None = None,
     ) -> None:
-        """Encrypt `count` rows; with `end`, the last row ends there, before its stride does."""
-        self._nonce_counters[:count] = counters
-        full = count if end is None or end == at + count * stride else count - 1
-        plaintexts, sealed = self._rows(at, stride, count)
-        # The loop over rows runs in C: `map` ends with the shortest of its arguments.
-        nonces = self._nonce_views[:full]
-        _exhaust(map(cipher.encrypt_into, nonces, plaintexts, _NO_ASSOCIATED, sealed))
-        if full < count and end is not None:
-            begin = at + full * stride + LEAD
-            cipher.encrypt_into(
-                self._nonce_views[full],
-                self._buffer[begin : end - TAG],
-                None,
-                self._buffer[begin:end],
-            )
+        """Number `count` rows from `first` on and encrypt them.
 
-    def open(
-        self,
-        cipher: ChaCha20Poly1305,
-        counters: NDArray[np.uint64],
-        at: int,
-        stride: int,
-        count: int,
-    ) -> list[int]:
+        With `end`, the last row ends there, before its stride does.
+        """
+        rows = self._rows(at, stride, count)
+        np.add(rows.ramp, np.uint64(first), out=rows.nonce_counters)
+        rows.counters[:] = rows.nonce_counters
+        if end is None or end == at + count * stride:
+            # The loop over rows runs in C: `map` ends with the shortest of its arguments.
+            _exhaust(
+                map(cipher.encrypt_into, rows.nonces, rows.plaintexts, _NO_ASSOCIATED, rows.sealed)
+            )
+            return
+        full = count - 1
+        _exhaust(
+            map(
+                cipher.encrypt_into,
+                rows.nonces[:full],
+                rows.plaintexts,
+                _NO_ASSOCIATED,
+                rows.sealed,
+            )
+        )
+        begin = at + full * stride + LEAD
+        cipher.encrypt_into(
+            rows.nonces[full], self._buffer[begin : end - TAG], None, self._buffer[begin:end]
+        )
+
+    def open(self, cipher: ChaCha20Poly1305, at: int, stride: int, count: int) -> list[int]:
         """Decrypt `count` rows; returns the numbers of those whose tag is wrong."""
-        self._nonce_counters[:count] = counters
-        plaintexts, sealed = self._rows(at, stride, count)
+        rows = self._rows(at, stride, count)
+        rows.nonce_counters[:] = rows.counters
         wrong: list[int] = []
         start = 0
         while start < count:
-            nonces = iter(self._nonce_views[start:count])
+            nonces = iter(rows.nonces[start:] if start else rows.nonces)
             try:
                 _exhaust(
                     map(
                         cipher.decrypt_into,
                         nonces,
-                        sealed[start:count] if start else sealed,
+                        rows.sealed[start:] if start else rows.sealed,
                         _NO_ASSOCIATED,
-                        plaintexts[start:count] if start else plaintexts,
+                        rows.plaintexts[start:] if start else rows.plaintexts,
                     )
                 )
             except InvalidTag:
@@ -96,17 +124,11 @@ class RowViews:
                 break
         return wrong
 
-    def _rows(self, at: int, stride: int, count: int) -> tuple[list[memoryview], list[memoryview]]:
-        """Return plaintexts and sealed texts of at least `count` rows."""
-        views = self._views.get((at, stride))
-        if views is None:
+    def _rows(self, at: int, stride: int, count: int) -> _Rows:
+        where = (at, stride, count)
+        rows = self._views.get(where)
+        if rows is None:
             if len(self._views) >= _MOST_SHAPES:
                 self._views.clear()
-            views = self._views[at, stride] = ([], [])
-        plaintexts, sealed = views
-        for number in range(len(sealed), count):
-            begin = at + number * stride + LEAD
-            end = begin + stride - LEAD
-            plaintexts.append(self._buffer[begin : end - TAG])
-            sealed.append(self._buffer[begin:end])
-        return views
+            rows = self._views[where] = _Rows(self._buffer, self._nonces, where)
+        return rows

@@ -54,7 +54,7 @@ _FIN_PSH = 0x09
 _CWR = 0x80
 _FIN_PSH_CWR = _FIN_PSH | _CWR
 _RAMP = np.arange(256, dtype=np.int64)
-_MOST_LAYOUTS = 32
+_MOST_LAYOUTS = 128
 _KINDS = {(GSO_TCPV4, 4), (GSO_TCPV6, 6), (GSO_UDP_L4, 4), (GSO_UDP_L4, 6)}
 _MOST_NUMBERED = 65536 - MOST_ROWS
 
@@ -114,29 +114,31 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
 
 
 class _Layout:
-    """Columns of the rows of one buffer, for one size and kind of segment: views, made once."""
+    """Columns of the rows of one buffer, for one number, size and kind of segment."""
 
-    def __init__(self, array: Rows, source: SuperPacket, stride: int) -> None:
-        self.most = max(1, min(MOST_ROWS, len(array) // stride))
-        rows = array[: self.most * stride].reshape(self.most, stride)
-        at = LEAD + source.transport_at
+    def __init__(self, array: Rows, source: SuperPacket, stride: int, count: int) -> None:
+        rows = array[: count * stride].reshape(count, stride)
+        at, head = LEAD + source.transport_at, LEAD + source.header_bytes
         field = at + (TCP_CSUM_OFFSET if source.is_tcp else UDP_CSUM_OFFSET)
         width = -(-source.segment_bytes // 4) * 4
+        behind = LEAD + source.segment_bytes
         self.rows = rows
-        self.head = rows[:, : LEAD + source.header_bytes]
-        self.counters = rows[:, 8:16].view("<u8")[:, 0]
+        self.first_head = memoryview(array)[:head]
+        self.last_row = memoryview(rows[-1])[LEAD:]
+        self.head = rows[0, :head]
+        self.other_heads = rows[1:, :head]
         self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
         self.header_checksums = rows[:, LEAD + 10 : LEAD + 12].view(">u2")[:, 0]
         self.sequences = rows[:, at + 4 : at + 8].view(">u4")[:, 0]
-        self.flags = rows[:, at + 13] if source.is_tcp else rows[:, at]
+        self.other_flags = rows[1:, at + 13] if source.is_tcp else rows[1:, at]
         self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
         self.words = rows[:, LEAD : LEAD + width].view("<u4")
-        self.steps = (_RAMP[:MOST_ROWS] * source.gso_size).astype(np.uint32)
-        self.behind = LEAD + source.segment_bytes
-        self.payloads = rows[:, LEAD + source.header_bytes : self.behind]
-        self.padding = rows[:, self.behind :]
-        self.sums = np.zeros(self.most, np.int64)
-        self.has_padding = stride - TAG > self.behind or source.segment_bytes % 4 != 0
+        self.steps = (_RAMP[:count] * source.gso_size).astype(np.uint32)
+        self.moved = np.zeros(count, np.uint32)
+        self.payloads = rows[:, head:behind]
+        self.padding = rows[:, behind:]
+        self.sums = np.zeros(count, np.int64)
+        self.has_padding = stride - TAG > behind or source.segment_bytes % 4 != 0
 
 
 class Splitter:
@@ -149,49 +151,39 @@ class Splitter:
 
     def __init__(self, array: Rows) -> None:
         self._array = array
-        self._layouts: dict[tuple[int, int, int, bool, bool], _Layout] = {}
+        self._layouts: dict[tuple[int, int, int, int, bool, bool], _Layout] = {}
 
-    def fill(
-        self, source: SuperPacket, stride: int, first: int, count: int, lead: bytes
-    ) -> _Layout:
-        """Write segments `first` to `first + count`, `lead` before each; returns the columns.
+    def fill(self, source: SuperPacket, stride: int, first: int, count: int, lead: bytes) -> Rows:
+        """Write segments `first` to `first + count`, `lead` before each; returns the rows.
 
         `stride` is at least LEAD + segment_bytes + TAG; `count` at most MOST_ROWS and what the
         buffer holds.
         """
-        layout = self._layout(source, stride)
-        head, size = source.header_bytes, source.gso_size
+        layout = self._layout(source, stride, count)
         has_last = first + count == source.segments
         is_short = has_last and source.last_bytes != source.segment_bytes
-        full = count - 1 if is_short else count
         template = _template(source, first)
-        layout.head[:count] = np.frombuffer(lead + template, np.uint8)
-        if full:
-            payload = np.frombuffer(source.packet, np.uint8, full * size, head + first * size)
-            layout.payloads[:full] = payload.reshape(full, size)
+        layout.first_head[:] = lead + template
+        layout.other_heads[:] = layout.head
+        _copy_payloads(source, layout, first, count - is_short)
         if layout.has_padding:
-            layout.padding[:count] = 0
+            layout.padding[:] = 0
         if source.is_tcp:
-            sequence = int.from_bytes(
-                source.packet[source.transport_at + 4 : source.transport_at + 8], "big"
-            )
-            start = np.uint32(sequence + first * size & 0xFFFFFFFF)
-            np.add(layout.steps[:count], start, out=layout.sequences[:count])
-            if first == 0 and source.packet[source.transport_at + 13] & _CWR:
-                layout.flags[1:count] &= ~_CWR & 0xFF
+            _sequence_rows(source, layout, first)
         if not source.is_ipv6:
             _number_rows(source, layout, template, first, count)
         if is_short:
-            _shorten_last(source, layout, count - 1)
+            _shorten_last(source, layout)
         if has_last and source.is_tcp:
             flags = source.packet[source.transport_at + 13]
             is_only = source.segments == 1
-            layout.flags[count - 1] = flags if is_only else flags & ~_CWR & 0xFF
-        _write_checksums(source, layout, count, has_last=has_last)
-        return layout
+            layout.last_row[source.transport_at + 13] = flags if is_only else flags & ~_CWR & 0xFF
+        _write_checksums(source, layout, is_short=is_short)
+        return layout.rows
 
-    def _layout(self, source: SuperPacket, stride: int) -> _Layout:
+    def _layout(self, source: SuperPacket, stride: int, count: int) -> _Layout:
         key = (
+            count,
             stride,
             source.segment_bytes,
             source.header_bytes,
@@ -202,7 +194,7 @@ class Splitter:
         if layout is None:
             if len(self._layouts) >= _MOST_LAYOUTS:
                 self._layouts.clear()
-            layout = self._layouts[key] = _Layout(self._array, source, stride)
+            layout = self._layouts[key] = _Layout(self._array, source, stride, count)
         return layout
 
 
@@ -224,6 +216,27 @@ def _template(source: SuperPacket, first: int) -> bytes:
     return bytes(header)
 
 
+def _copy_payloads(source: SuperPacket, layout: _Layout, first: int, full: int) -> None:
+    """Copy the payloads of the rows that have a whole one."""
+    size = source.gso_size
+    at = source.header_bytes + first * size
+    if full == len(layout.payloads):
+        layout.payloads[:] = np.ndarray((full, size), np.uint8, source.packet, at)
+    elif full:
+        layout.payloads[:full] = np.ndarray((full, size), np.uint8, source.packet, at)
+
+
+def _sequence_rows(source: SuperPacket, layout: _Layout, first: int) -> None:
+    """Write TCP sequence numbers, and CWR on the very first segment alone."""
+    at = source.transport_at
+    begin = int.from_bytes(source.packet[at + 4 : at + 8], "big")
+    start = np.uint32(begin + first * source.gso_size & 0xFFFFFFFF)
+    # Added in the machine's byte order and turned on the way: half the cost of doing both at once.
+    layout.sequences[:] = np.add(layout.steps, start, out=layout.moved)
+    if first == 0 and source.packet[at + 13] & _CWR:
+        layout.other_flags &= ~_CWR & 0xFF
+
+
 def _number_rows(
     source: SuperPacket, layout: _Layout, template: bytes, first: int, count: int
 ) -> None:
@@ -233,19 +246,19 @@ def _number_rows(
     start = original + first & 0xFFFF
     if start <= _MOST_NUMBERED:
         at = MODULUS - 1 - (-fixed - start) % MODULUS
-        layout.identities[:count] = COUNTING[start : start + count]
-        layout.header_checksums[:count] = FALLING[at : at + count]
+        layout.identities[:] = COUNTING[start : start + count]
+        layout.header_checksums[:] = FALLING[at : at + count]
     else:
         # Around the wrap: 65535 and 0 add the same.
         identities = _RAMP[:count] + start & 0xFFFF
-        layout.identities[:count] = identities
-        layout.header_checksums[:count] = (-fixed - identities) % MODULUS
+        layout.identities[:] = identities
+        layout.header_checksums[:] = (-fixed - identities) % MODULUS
 
 
-def _shorten_last(source: SuperPacket, layout: _Layout, row: int) -> None:
+def _shorten_last(source: SuperPacket, layout: _Layout) -> None:
     """Give the last row its own length and payload."""
     at, length = source.transport_at, source.last_bytes
-    last = memoryview(layout.rows[row])[LEAD:]
+    last = layout.last_row
     payload = source.packet[len(source.packet) - (length - source.header_bytes) :]
     last[source.header_bytes : length] = payload
     last[length:] = bytes(len(last) - length)
@@ -258,16 +271,17 @@ def _shorten_last(source: SuperPacket, layout: _Layout, row: int) -> None:
         set_ipv4_checksum(last, at)
 
 
-def _write_checksums(source: SuperPacket, layout: _Layout, count: int, *, has_last: bool) -> None:
-    sums = np.add.reduce(layout.words[:count], axis=1, dtype=np.int64, out=layout.sums[:count])
-    if has_last and not source.is_ipv6 and source.last_bytes != source.segment_bytes:
+def _write_checksums(source: SuperPacket, layout: _Layout, *, is_short: bool) -> None:
+    sums = layout.sums
+    np.add.reduce(layout.words, axis=1, dtype=np.int64, out=sums)
+    if is_short and not source.is_ipv6:
         # The IPv6 pseudo-header and header hold the length once each: it cancels out.
         sums[-1] += (source.last_bytes - source.segment_bytes) * 256
     np.subtract(-_correction(source, source.segment_bytes), sums, out=sums)
     np.remainder(sums, MODULUS, out=sums)
     if not source.is_tcp:
         sums[sums == 0] = MODULUS
-    layout.checksums[:count] = sums
+    layout.checksums[:] = sums
 
 
 def _correction(source: SuperPacket, length: int) -> int:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from node.wireguard.session import SessionSink
 
 HANDSHAKES_PER_CALL = 4
+_JITTERS = 256
 
 
 class Device:
@@ -93,6 +94,7 @@ class Device:
         self._outbox: list[Datagram] = []
         self._events: deque[Event] = deque()
         self._wakes = Wakes()
+        self._jitters: list[int] = []
 
     # Configuration.
 
@@ -160,6 +162,11 @@ class Device:
             self._run_timers(peer, now)
             self._schedule(peer)
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `transmit` or `next_event` has something."""
+        return bool(self._outbox or self._events)
+
     def transmit(self) -> list[Datagram]:
         """Return the datagrams to send, in order."""
         outbox, self._outbox = self._outbox, []
@@ -174,11 +181,15 @@ class Device:
     def note_sent(self, peer: Peer, wire_bytes: int, now: float) -> None:
         """Record data messages that went out on the peer's current session."""
         peer.sent_bytes += wire_bytes
-        peer.note_data_sent(now, self._jitter_s() if peer.new_handshake_at is None else 0.0)
+        if peer.new_handshake_at is None:
+            peer.note_data_sent(now, self._jitter_s())
+            self._wakes.schedule(peer, peer.new_handshake_at)
+        else:
+            # Whatever else this changes only puts timers off: those that fire early look again.
+            peer.note_authentic_sent(now)
         current = peer.current
         if current is not None and current.wants_rekey_on_send(now):
             self._initiate(peer, now)
-        self._schedule(peer)
 
     def note_received(
         self, session: Session, path: Path, wire_bytes: int, now: float, *, has_data: bool
@@ -192,16 +203,16 @@ class Device:
             self._forget(peer.confirm_next())
             self._complete(peer, is_initiator=False)
             self._send_staged(peer, now)
-        if self._roams and path != peer.path:
+        if self._roams and path is not peer.path and path != peer.path:
             peer.path = path
             self._events.append(PeerRoamed(peer.public_key, path))
         peer.note_authentic_received(now)
         if has_data:
             peer.note_data_received(now)
+            self._wakes.schedule(peer, peer.keepalive_at)
         if session is peer.current and session.wants_rekey_on_receive(now):
             session.rekey_asked = True
             self._initiate(peer, now)
-        self._schedule(peer)
         return peer
 
     # Transport messages, one at a time.
@@ -400,7 +411,10 @@ class Device:
                 self.sink.forget_session(session)
 
     def _jitter_s(self) -> float:
-        return int.from_bytes(self._entropy(2), "little") / 65536 * REKEY_JITTER_S
+        if not self._jitters:
+            # Drawn in lots: timers are armed anew with every burst that is answered.
+            self._jitters = list(memoryview(self._entropy(_JITTERS * 2)).cast("H"))
+        return self._jitters.pop() / 65536 * REKEY_JITTER_S
 
 
 def _is_due(at: float | None, now: float) -> bool:
