@@ -13,18 +13,6 @@ import numpy as np
 MODULUS = 65535
 _NUMPY_PAYS_BYTES = 192
 
-MOST_ROWS = 128
-"""Rows that may take a slice of `FALLING`."""
-
-COUNTING = np.arange(65536, dtype=np.uint16).astype(">u2")
-"""0, 1, 2 ... as big-endian 16-bit numbers: identifications of the segments of one packet."""
-
-FALLING = ((MODULUS - 1 - np.arange(MODULUS + MOST_ROWS)) % MODULUS).astype(">u2")
-"""65534, 65533 ... 0, 65534 ...: IPv4 header checksums while the identification counts up.
-
-Checksum `c` is at `MODULUS - 1 - c`.
-"""
-
 
 def ones_sum(data: bytes | bytearray | memoryview) -> int:
     """Return the sum of big-endian 16-bit words modulo 65535; an odd tail is padded with zero."""

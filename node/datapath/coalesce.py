@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum, set_ipv4_checksum
+from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum
 from node.datapath.segment import TCP, UDP
 from node.datapath.virtio import (
     GSO_TCPV4,
@@ -287,8 +287,10 @@ def write_super_header(
     if shape.is_ipv6:
         packet[4:6] = (total - _IPV6_HEADER).to_bytes(2, "big")
     else:
+        # The checksum was right for the old length: only the difference counts.
+        checksum = (_read16(packet, 10) + _read16(packet, 2) - total) % MODULUS
         packet[2:4] = total.to_bytes(2, "big")
-        set_ipv4_checksum(packet)
+        packet[10:12] = checksum.to_bytes(2, "big")
     addresses = packet[8:40] if shape.is_ipv6 else packet[12:20]
     protocol = TCP if shape.is_tcp else UDP
     pseudo = pseudo_sum(addresses, protocol, total - at)

@@ -30,11 +30,10 @@ from node.wireguard.messages import TRANSPORT_OVERHEAD_BYTES, transport_fields
 from node.wireguard.primitives import nonce
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from node.datapath.coalesce import Shape
     from node.datapath.contract import ForeignDatagrams
     from node.datapath.gate import Gate
+    from node.datapath.sealing import Rows
     from node.datapath.tun import Tun
     from node.wireguard.device import Device
     from node.wireguard.path import Path
@@ -44,8 +43,7 @@ if TYPE_CHECKING:
 _TRANSPORT = b"\x04\0\0\0"
 _ALIKE_PAYS = 4
 _LEAST_ALIKE = TRANSPORT_OVERHEAD_BYTES + 32
-_RAMP = np.arange(128, dtype=np.uint64)
-_MOST_ALIKE = len(_RAMP)
+_MOST_ALIKE = 128
 _MOST_SHAPES = 32
 
 
@@ -63,7 +61,6 @@ class Inbound:
         self._array = np.frombuffer(self.buffer, np.uint8)
         self._views = RowViews(self.buffer)
         self._trains = Trains(self.buffer)
-        self._known_heads: dict[int, tuple[NDArray[np.uint64], NDArray[np.uint64]]] = {}
         self._known_slices: dict[
             tuple[int, int, int], tuple[list[memoryview], list[memoryview]]
         ] = {}
@@ -152,13 +149,12 @@ class Inbound:
         session = self.sessions.get(int.from_bytes(self.buffer[4:8], "little"))
         if session is None or not session.can_receive(now):
             return 0
-        receivers, all_counters = self._heads(segment)
-        alike = receivers[:count].tobytes()
-        if alike != alike[:8] * count:
+        rows = self._views.rows(0, segment, count)
+        if not rows.are_alike():
             return 0
-        counters = all_counters[:count]
-        wrong = self._views.open(session.receive_cipher, 0, segment, count)
-        kept = self._accept(session, counters, wrong)
+        is_in_order = rows.read_numbers()
+        wrong = self._views.open(session.receive_cipher, rows)
+        kept = self._accept(session, rows, wrong, is_in_order=is_in_order)
         if not kept:
             self._device.drops[Drop.TAG_OR_REPLAY] += count
             return count * segment
@@ -175,32 +171,19 @@ class Inbound:
         self._deliver_rows(segment, count, tail, peer, now)
         return count * segment if tail is None else size
 
-    def _heads(self, segment: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Return, of all rows of this size, type and receiver as one number, and the counter."""
-        known = self._known_heads.get(segment)
-        if known is None:
-            if len(self._known_heads) >= _MOST_SHAPES:
-                self._known_heads.clear()
-            most = min(_MOST_ALIKE, len(self._array) // segment)
-            rows = self._array[: most * segment].reshape(most, segment)
-            heads = rows[:, :LEAD].view("<u8")
-            known = self._known_heads[segment] = heads[:, 0], heads[:, 1]
-        return known
-
     def _accept(
-        self, session: Session, counters: NDArray[np.uint64], wrong: list[int]
+        self, session: Session, rows: Rows, wrong: list[int], *, is_in_order: bool
     ) -> range | list[int]:
         """Return the numbers of rows that are authentic and new."""
-        count, first = len(counters), int(counters[0])
+        count = len(rows.sealed)
         window = session.window
-        in_order = counters.tobytes() == (_RAMP[:count] + np.uint64(first)).tobytes()
-        if in_order and not wrong and window.accept_run(first, count):
+        if is_in_order and not wrong and window.accept_run(int(rows.counters[0]), count):
             return range(count)
         accept = window.accept
         return [
             number
-            for number in range(count)
-            if number not in wrong and accept(int(counters[number]))
+            for number, counter in enumerate(rows.counters.tolist())
+            if number not in wrong and accept(counter)
         ]
 
     def _open_tail(

@@ -47,7 +47,6 @@ _ALIKE_PAYS = 4
 _GSO_TYPE_BITS = 0x7F
 
 _HEADER = struct.Struct("<IIQ")
-_NO_LEAD = bytes(LEAD)
 
 # Bytes that make two packets of equal length one flow's, counted from the virtio header on: that
 # header, then version, protocol, fragment bits, addresses, ports, TCP flags.
@@ -96,12 +95,14 @@ class Outbound:
                 size = os.readv(fd, (view[begin : begin + HEADER_BYTES + _MAX_PACKET],))
             except OSError:
                 # Nothing there, or the interface is down.
-                self._send_rows(rows, now)
+                if rows:
+                    self._send_rows(rows, now)
                 return False
             size -= HEADER_BYTES
             if arena[begin + 1] & _GSO_TYPE_BITS:
-                self._send_rows(rows, now)
-                rows.clear()
+                if rows:
+                    self._send_rows(rows, now)
+                    rows.clear()
                 self._send_super(at, size, now)
                 at = 0
                 super_packets += 1
@@ -209,10 +210,8 @@ class Outbound:
             for row in rows:
                 self._device.send(flow.peer, row[LEAD : LEAD + size].tobytes(), now)
             return True
-        lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
-        rows[:, :LEAD] = np.frombuffer(lead, np.uint8)
-        counter = _take_counters(session, count)
-        self._arena_rows.seal(session.send_cipher, counter, at, stride, count)
+        numbers = _take_numbers(session, count)
+        self._arena_rows.seal(session.send_cipher, numbers, at, stride, count)
         self._gate.counters.segments_out += count
         whole = min(MAX_SEGMENTS, MAX_BURST_BYTES // stride) * stride
         for begin in range(at, at + count * stride, whole):
@@ -255,15 +254,12 @@ class Outbound:
     ) -> None:
         """Split, seal and send some segments of a super-packet."""
         peer = flow.peer
-        session = peer.sending_session(now)
-        lead = _NO_LEAD
-        if session is not None:
-            lead = _HEADER.pack(MessageType.TRANSPORT, session.remote_index, 0)
-        rows = self._splitter.fill(source, stride, first, count, lead)
+        rows = self._splitter.fill(source, stride, first, count)
         has_last = first + count == source.segments
         last_size = source.last_bytes if has_last else source.segment_bytes
         if self._gate.capture is not None:
             self._capture(rows, source.segment_bytes, last_size)
+        session = peer.sending_session(now)
         if session is None or peer.path is None:
             for number, row in enumerate(rows):
                 row_size = last_size if number == count - 1 else source.segment_bytes
@@ -272,8 +268,8 @@ class Outbound:
         end = count * stride
         if last_size != source.segment_bytes:
             end += padded_length(last_size, self._device.mtu) + _OVERHEAD - stride
-        counter = _take_counters(session, count)
-        self._split_rows.seal(session.send_cipher, counter, 0, stride, count, end)
+        numbers = _take_numbers(session, count)
+        self._split_rows.seal(session.send_cipher, numbers, 0, stride, count, end)
         self._gate.counters.segments_out += count
         self._transmit(peer, self._split_view[:end], stride, now)
 
@@ -293,11 +289,11 @@ class Outbound:
         self._device.note_sent(peer, len(burst), now)
 
 
-def _take_counters(session: Session, count: int) -> int:
-    """Return the first of `count` counters that nobody else will use."""
+def _take_numbers(session: Session, count: int) -> tuple[int, int]:
+    """Return how `count` message headers begin, and the first counter: nobody else has them."""
     first = session.send_counter
     session.send_counter = first + count
-    return first
+    return MessageType.TRANSPORT | session.remote_index << 32, first
 
 
 def _are_alike(rows: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:

@@ -28,7 +28,7 @@ _exhaust = deque[object](maxlen=0).extend
 """Runs an iterator to its end without keeping anything."""
 
 
-class _Rows:
+class Rows:
     """Views of `count` rows, and the nonces for them."""
 
     def __init__(
@@ -44,39 +44,65 @@ class _Rows:
         self.plaintexts = [sealed[:-TAG] for sealed in self.sealed]
         self.nonces = nonce_views[:count]
         self.nonce_counters = array[:count, 4:].view("<u8")[:, 0]
-        self.ramp = np.arange(count, dtype=np.uint64)
         rows = np.frombuffer(buffer, np.uint8, count * stride, at).reshape(count, stride)
-        self.counters = rows[:, 8:LEAD].view("<u8")[:, 0]
+        self.heads = rows[:, :LEAD].view("<u8")
+        self.receivers = self.heads[:, 0]
+        """Message type and receiver's index, as one number."""
+        self.counters = self.heads[:, 1]
+        self.first_head = np.zeros(2, np.uint64)
+        self.ramp = np.zeros((count, 2), np.uint64)
+        self.ramp[:, 1] = np.arange(count)
+
+    def number(self, head: int, first: int) -> None:
+        """Write message headers that begin with `head` and count from `first`, and the nonces."""
+        self.first_head[0], self.first_head[1] = head, first
+        np.add(self.first_head, self.ramp, out=self.heads)
+        self.nonce_counters[:] = self.counters
+
+    def read_numbers(self) -> bool:
+        """Take the nonces from the message headers; whether they count up by one."""
+        first = self.counters[0]
+        np.add(first, self.ramp[:, 1], out=self.nonce_counters)
+        counters = self.counters.tobytes()
+        if counters == self.nonce_counters.tobytes():
+            return True
+        self.nonce_counters[:] = self.counters
+        return False
+
+    def are_alike(self) -> bool:
+        """Whether all are messages of one type to one receiver."""
+        receivers = self.receivers.tobytes()
+        return receivers == receivers[:8] * len(self.sealed)
 
 
 class RowViews:
     """Seals and opens rows `header 16 | plaintext | tag 16` that lie behind one another.
 
-    The last 8 bytes of a row's header are its counter.
+    The header is a transport message's: type and receiver 8 bytes, counter 8 bytes.
     """
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
         nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
         self._nonces = nonces, [row.data for row in nonces]
-        self._views: dict[tuple[int, int, int], _Rows] = {}
+        self._views: dict[tuple[int, int, int], Rows] = {}
 
     def seal(
         self,
         cipher: ChaCha20Poly1305,
-        first: int,
+        numbers: tuple[int, int],
         at: int,
         stride: int,
         count: int,
         end: int | None = None,
     ) -> None:
-        """Number `count` rows from `first` on and encrypt them.
+        """Write the headers of `count` rows and encrypt them.
 
-        With `end`, the last row ends there, before its stride does.
+        `numbers` are type and receiver as one little-endian number, and the first counter. With
+        `end`, the last row ends there, before its stride does.
         """
-        rows = self._rows(at, stride, count)
-        np.add(rows.ramp, np.uint64(first), out=rows.nonce_counters)
-        rows.counters[:] = rows.nonce_counters
+        rows = self.rows(at, stride, count)
+        rows.number(*numbers)
         if end is None or end == at + count * stride:
             # The loop over rows runs in C: `map` ends with the shortest of its arguments.
             _exhaust(
@@ -98,10 +124,9 @@ class RowViews:
             rows.nonces[full], self._buffer[begin : end - TAG], None, self._buffer[begin:end]
         )
 
-    def open(self, cipher: ChaCha20Poly1305, at: int, stride: int, count: int) -> list[int]:
-        """Decrypt `count` rows; returns the numbers of those whose tag is wrong."""
-        rows = self._rows(at, stride, count)
-        rows.nonce_counters[:] = rows.counters
+    def open(self, cipher: ChaCha20Poly1305, rows: Rows) -> list[int]:
+        """Decrypt rows whose nonces were read; returns the numbers of those with a wrong tag."""
+        count = len(rows.sealed)
         wrong: list[int] = []
         start = 0
         while start < count:
@@ -124,11 +149,12 @@ class RowViews:
                 break
         return wrong
 
-    def _rows(self, at: int, stride: int, count: int) -> _Rows:
+    def rows(self, at: int, stride: int, count: int) -> Rows:
+        """Return the views of `count` rows, made when they are first asked for."""
         where = (at, stride, count)
         rows = self._views.get(where)
         if rows is None:
             if len(self._views) >= _MOST_SHAPES:
                 self._views.clear()
-            rows = self._views[where] = _Rows(self._buffer, self._nonces, where)
+            rows = self._views[where] = Rows(self._buffer, self._nonces, where)
         return rows

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from node.datapath.checksum import (
-    COUNTING,
-    FALLING,
     MODULUS,
     ones_sum,
     pseudo_sum,
@@ -24,6 +22,7 @@ from node.datapath.checksum import (
     tcp_checksum,
     udp_checksum,
 )
+from node.datapath.headers import CountingHeads
 from node.datapath.virtio import (
     GSO_TCPV4,
     GSO_TCPV6,
@@ -56,7 +55,7 @@ _FIN_PSH_CWR = _FIN_PSH | _CWR
 _RAMP = np.arange(256, dtype=np.int64)
 _MOST_LAYOUTS = 128
 _KINDS = {(GSO_TCPV4, 4), (GSO_TCPV6, 6), (GSO_UDP_L4, 4), (GSO_UDP_L4, 6)}
-_MOST_NUMBERED = 65536 - MOST_ROWS
+_IDENTITIES = 1 << 16
 
 
 class SuperPacket(NamedTuple):
@@ -86,7 +85,7 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
         return None
     at = header.csum_start
     least = (packet[0] & 15) * 4 if version == 4 else _IPV6_HEADER
-    if at < max(least, _IPV4_HEADER) or (version == 4 and at != least):
+    if at < max(least, _IPV4_HEADER) or (version == 4 and at != least) or at % 4:
         return None
     if header.csum_offset != (TCP_CSUM_OFFSET if is_tcp else UDP_CSUM_OFFSET):
         return None
@@ -100,16 +99,10 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
         return None
     size = header.gso_size
     segments = -(-payload // size)
+    segment = header_bytes + size
+    last = len(packet) - (segments - 1) * size
     return SuperPacket(
-        packet=packet,
-        is_ipv6=version == 6,
-        is_tcp=is_tcp,
-        transport_at=at,
-        header_bytes=header_bytes,
-        gso_size=size,
-        segments=segments,
-        segment_bytes=header_bytes + size,
-        last_bytes=len(packet) - (segments - 1) * size,
+        packet, version == 6, is_tcp, at, header_bytes, size, segments, segment, last
     )
 
 
@@ -123,18 +116,21 @@ class _Layout:
         width = -(-source.segment_bytes // 4) * 4
         behind = LEAD + source.segment_bytes
         self.rows = rows
-        self.first_head = memoryview(array)[:head]
         self.last_row = memoryview(rows[-1])[LEAD:]
-        self.head = rows[0, :head]
-        self.other_heads = rows[1:, :head]
+        self.heads = rows[:, LEAD:head].view(">u4")
+        self.counting = CountingHeads(
+            count,
+            source.header_bytes,
+            source.transport_at,
+            source.gso_size,
+            is_ipv6=source.is_ipv6,
+            is_tcp=source.is_tcp,
+        )
         self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
         self.header_checksums = rows[:, LEAD + 10 : LEAD + 12].view(">u2")[:, 0]
-        self.sequences = rows[:, at + 4 : at + 8].view(">u4")[:, 0]
         self.other_flags = rows[1:, at + 13] if source.is_tcp else rows[1:, at]
         self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
         self.words = rows[:, LEAD : LEAD + width].view("<u4")
-        self.steps = (_RAMP[:count] * source.gso_size).astype(np.uint32)
-        self.moved = np.zeros(count, np.uint32)
         self.payloads = rows[:, head:behind]
         self.padding = rows[:, behind:]
         self.sums = np.zeros(count, np.int64)
@@ -144,17 +140,17 @@ class _Layout:
 class Splitter:
     """Splits super-packets into the rows of one buffer.
 
-    Row `n` begins at `n * stride`: 16 bytes for the caller's header, the segment, zeros up to the
-    tag, and the tag's 16 bytes, which are left as they are unless the checksum has to run over
-    them.
+    Row `n` begins at `n * stride`: 16 bytes for the caller's header, left as they are, the segment,
+    zeros up to the tag, and the tag's 16 bytes, left as they are unless the checksum has to run
+    over them.
     """
 
     def __init__(self, array: Rows) -> None:
         self._array = array
         self._layouts: dict[tuple[int, int, int, int, bool, bool], _Layout] = {}
 
-    def fill(self, source: SuperPacket, stride: int, first: int, count: int, lead: bytes) -> Rows:
-        """Write segments `first` to `first + count`, `lead` before each; returns the rows.
+    def fill(self, source: SuperPacket, stride: int, first: int, count: int) -> Rows:
+        """Write segments `first` to `first + count`; returns the rows.
 
         `stride` is at least LEAD + segment_bytes + TAG; `count` at most MOST_ROWS and what the
         buffer holds.
@@ -163,15 +159,14 @@ class Splitter:
         has_last = first + count == source.segments
         is_short = has_last and source.last_bytes != source.segment_bytes
         template = _template(source, first)
-        layout.first_head[:] = lead + template
-        layout.other_heads[:] = layout.head
+        layout.counting.write(template, layout.heads)
         _copy_payloads(source, layout, first, count - is_short)
         if layout.has_padding:
             layout.padding[:] = 0
-        if source.is_tcp:
-            _sequence_rows(source, layout, first)
+        if source.is_tcp and first == 0 and template[source.transport_at + 13] & _CWR:
+            layout.other_flags &= ~_CWR & 0xFF
         if not source.is_ipv6:
-            _number_rows(source, layout, template, first, count)
+            _number_around_wrap(layout, template, count)
         if is_short:
             _shorten_last(source, layout)
         if has_last and source.is_tcp:
@@ -199,20 +194,23 @@ class Splitter:
 
 
 def _template(source: SuperPacket, first: int) -> bytes:
-    """Return the headers of a segment that is not the last; transport checksum zero."""
+    """Return the headers of segment `first` as if not the last; transport checksum zero."""
     header = bytearray(source.packet[: source.header_bytes])
     at, length = source.transport_at, source.segment_bytes
     if source.is_ipv6:
         header[4:6] = (length - _IPV6_HEADER).to_bytes(2, "big")
     else:
-        header[2:4] = length.to_bytes(2, "big")
-        header[10] = header[11] = 0
+        identity = (header[4] << 8 | header[5]) + first & 0xFFFF
+        header[2:6] = (length << 16 | identity).to_bytes(4, "big")
+        set_ipv4_checksum(header, at)
     if source.is_tcp:
+        if first:
+            sequence = int.from_bytes(header[at + 4 : at + 8], "big") + first * source.gso_size
+            header[at + 4 : at + 8] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
         header[at + 13] &= ~_FIN_PSH_CWR & 0xFF if first else ~_FIN_PSH & 0xFF
         header[at + 16] = header[at + 17] = 0
     else:
-        header[at + 4 : at + 6] = (length - at).to_bytes(2, "big")
-        header[at + 6] = header[at + 7] = 0
+        header[at + 4 : at + 8] = (length - at << 16).to_bytes(4, "big")
     return bytes(header)
 
 
@@ -226,33 +224,15 @@ def _copy_payloads(source: SuperPacket, layout: _Layout, first: int, full: int) 
         layout.payloads[:full] = np.ndarray((full, size), np.uint8, source.packet, at)
 
 
-def _sequence_rows(source: SuperPacket, layout: _Layout, first: int) -> None:
-    """Write TCP sequence numbers, and CWR on the very first segment alone."""
-    at = source.transport_at
-    begin = int.from_bytes(source.packet[at + 4 : at + 8], "big")
-    start = np.uint32(begin + first * source.gso_size & 0xFFFFFFFF)
-    # Added in the machine's byte order and turned on the way: half the cost of doing both at once.
-    layout.sequences[:] = np.add(layout.steps, start, out=layout.moved)
-    if first == 0 and source.packet[at + 13] & _CWR:
-        layout.other_flags &= ~_CWR & 0xFF
-
-
-def _number_rows(
-    source: SuperPacket, layout: _Layout, template: bytes, first: int, count: int
-) -> None:
-    """Write IPv4 identifications and header checksums, as if every row were a full one."""
-    original = int.from_bytes(source.packet[4:6], "big")
-    fixed = ones_sum(template[: source.transport_at]) - original
-    start = original + first & 0xFFFF
-    if start <= _MOST_NUMBERED:
-        at = MODULUS - 1 - (-fixed - start) % MODULUS
-        layout.identities[:] = COUNTING[start : start + count]
-        layout.header_checksums[:] = FALLING[at : at + count]
-    else:
-        # Around the wrap: 65535 and 0 add the same.
-        identities = _RAMP[:count] + start & 0xFFFF
-        layout.identities[:] = identities
-        layout.header_checksums[:] = (-fixed - identities) % MODULUS
+def _number_around_wrap(layout: _Layout, template: bytes, count: int) -> None:
+    """Write IPv4 identifications and header checksums again if they wrap within the rows."""
+    identity, checksum = template[4] << 8 | template[5], template[10] << 8 | template[11]
+    if identity + count <= _IDENTITIES and count <= checksum:
+        return
+    identities = _RAMP[:count] + identity & 0xFFFF
+    layout.identities[:] = identities
+    # 65535 and 0 add the same.
+    layout.header_checksums[:] = (checksum + identity - identities) % MODULUS
 
 
 def _shorten_last(source: SuperPacket, layout: _Layout) -> None:

@@ -67,7 +67,7 @@ def fuzz_segment(data: bytes) -> None:
     stride = LEAD + source.segment_bytes + TAG
     count = min(source.segments, 64, len(ARRAY) // stride)
     if count:
-        SPLITTER.fill(source, stride, 0, count, bytes(LEAD))
+        SPLITTER.fill(source, stride, 0, count)
 
 
 def fuzz_datagram(data: bytes) -> None:

@@ -10,6 +10,7 @@ from node.datapath.segment import LEAD, TAG
 from node.wireguard.primitives import nonce
 
 STRIDE = LEAD + 48 + TAG
+HEAD = 4 | 7 << 32
 CIPHER = ChaCha20Poly1305(bytes(range(32)))
 
 
@@ -19,7 +20,7 @@ def sealed_rows(count: int) -> tuple[bytearray, RowViews, list[bytes]]:
     for n, text in enumerate(plain):
         buffer[n * STRIDE + LEAD : n * STRIDE + LEAD + 48] = text
     views = RowViews(memoryview(buffer))
-    views.seal(CIPHER, 5, 0, STRIDE, count)
+    views.seal(CIPHER, (HEAD, 5), 0, STRIDE, count)
     return buffer, views, plain
 
 
@@ -31,12 +32,13 @@ def test_rows_are_sealed_with_their_own_counters() -> None:
     buffer, _, plain = sealed_rows(6)
     for n, text in enumerate(plain):
         assert row(buffer, n) == CIPHER.encrypt(nonce(5 + n), text, None)
-        assert buffer[n * STRIDE + 8 : n * STRIDE + LEAD] == (5 + n).to_bytes(8, "little")
+        head = bytes(buffer[n * STRIDE : n * STRIDE + LEAD])
+        assert head == b"\4\0\0\0\7\0\0\0" + (5 + n).to_bytes(8, "little")
 
 
 def test_shorter_last_row_ends_where_it_is_told() -> None:
     buffer = bytearray(b"\1" * (2 * STRIDE))
-    RowViews(memoryview(buffer)).seal(CIPHER, 0, 0, STRIDE, 2, 2 * STRIDE - 16)
+    RowViews(memoryview(buffer)).seal(CIPHER, (HEAD, 0), 0, STRIDE, 2, 2 * STRIDE - 16)
     assert row(buffer, 1)[:-16] == CIPHER.encrypt(nonce(1), b"\1" * 32, None)
     assert row(buffer, 1)[-16:] == b"\1" * 16
 
@@ -46,6 +48,25 @@ def test_rows_with_a_wrong_tag_are_named_and_the_others_opened(wrong: list[int])
     buffer, views, plain = sealed_rows(6)
     for n in wrong:
         buffer[n * STRIDE + LEAD + 7] ^= 1
-    assert views.open(CIPHER, 0, STRIDE, 6) == wrong
+    rows = views.rows(0, STRIDE, 6)
+    assert rows.are_alike()
+    assert rows.read_numbers()
+    assert views.open(CIPHER, rows) == wrong
     for n in set(range(6)) - set(wrong):
         assert row(buffer, n)[:48] == plain[n]
+
+
+def test_rows_out_of_order_are_opened_with_the_counters_that_they_show() -> None:
+    buffer, views, plain = sealed_rows(6)
+    swapped = bytes(buffer[STRIDE : 2 * STRIDE]) + bytes(buffer[:STRIDE])
+    buffer[: 2 * STRIDE] = swapped
+    rows = views.rows(0, STRIDE, 6)
+    assert not rows.read_numbers()
+    assert views.open(CIPHER, rows) == []
+    assert [row(buffer, n)[:48] for n in range(3)] == [plain[1], plain[0], plain[2]]
+
+
+def test_row_to_another_receiver_is_noticed() -> None:
+    buffer, views, _ = sealed_rows(6)
+    buffer[3 * STRIDE + 4] ^= 1
+    assert not views.rows(0, STRIDE, 6).are_alike()
