@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _TRANSPORT = b"\x04\0\0\0"
 _ALIKE_PAYS = 4
 _LEAST_ALIKE = TRANSPORT_OVERHEAD_BYTES + 32
+_TOO_SMALL_TO_JOIN = TRANSPORT_OVERHEAD_BYTES + 80
+"""Acknowledgements, mostly: nothing to join, so not looked at."""
 _MOST_ALIKE = 128
 _MOST_SHAPES = 32
 
@@ -204,6 +206,12 @@ class Inbound:
     def _deliver_rows(
         self, stride: int, count: int, tail: memoryview | None, peer: Peer, now: float
     ) -> None:
+        if stride <= _TOO_SMALL_TO_JOIN:
+            for begin in range(LEAD, count * stride, stride):
+                self._deliver(self.buffer[begin : begin + stride - LEAD - TAG], peer, now)
+            if tail:
+                self._deliver(tail, peer, now)
+            return
         shape = shape_of(self.buffer[LEAD : stride - TAG])
         if shape is not None and self._trains.is_train(stride, count, shape):
             if self._gate.capture is None and self._may_join(shape, count):
