@@ -40,8 +40,9 @@ class CountingHeads:
         if is_tcp:
             steps[:, transport_at // _WORD + 1] = ramp * payload
         self._steps = steps.astype(np.uint32)
-        self._first = np.zeros(words, ">u4")
-        self._first_bytes = memoryview(self._first).cast("B")
+        first = bytearray(header_bytes)
+        self._first_bytes = memoryview(first)
+        self._first = np.frombuffer(first, ">u4")
         self._native = np.zeros(words, np.uint32)
         self._all = np.zeros((count, words), np.uint32)
 

@@ -1,4 +1,4 @@
-"""AEAD over rows of one buffer, in place, with the slices made once for each size and number of rows.
+"""AEAD over rows of one buffer, in place, with slices made once for a size and number of rows.
 
 A slice of a memoryview costs a tenth of a microsecond, three of them a row: kept by (position,
 stride, count) they cost nothing. Those in use are few; the cache is emptied when they are not.
