@@ -89,7 +89,8 @@ class InterfaceDaemon:
             await self._serve(on_ready)
             self._host.run_hooks(interface.pre_down)
         finally:
-            self._take_down()
+            # In a thread: the netlink library will not run within this one's event loop.
+            await asyncio.to_thread(self._take_down)
         self._host.run_hooks(interface.post_down)
 
     def _install_filter(self) -> None:
@@ -154,13 +155,15 @@ class InterfaceDaemon:
             raise RuntimeError("the packet loop stopped") from self.loop.failure
 
     def _take_down(self) -> None:
-        if self._config.interface.save_config:
-            self._save()
-        self.loop.stop()
-        self._host.undo()
-        self._device.wipe()
-        self._transport.close()
-        self._tun.close()
+        try:
+            if self._config.interface.save_config:
+                self._save()
+        finally:
+            self.loop.stop()
+            self._host.undo()
+            self._device.wipe()
+            self._transport.close()
+            self._tun.close()
 
     def _save(self) -> None:
         text = render(self._config, self._present_endpoint)

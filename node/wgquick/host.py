@@ -11,6 +11,7 @@ import ipaddress
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyroute2 import IPRoute, NetlinkError
@@ -28,6 +29,7 @@ _GSO_MAX_BYTES = 61000
 _DEFAULT_MARK = 51820
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAIN_TABLE = 254
+_SRC_VALID_MARK = Path("/proc/sys/net/ipv4/conf/all/src_valid_mark")
 
 
 class HostSetup:
@@ -61,7 +63,7 @@ class HostSetup:
             try:
                 index = ip.link_lookup(ifname=self._name)[0]
                 self._apply(ip, index)
-            except (NetlinkError, IndexError) as error:
+            except (NetlinkError, IndexError, OSError) as error:
                 raise HostError(f"{self._name}: {error}") from error
         if self._config.interface.dns:
             self._set_dns()
@@ -102,8 +104,11 @@ class HostSetup:
         """Send everything but our own datagrams through the tunnel, as wg-quick does."""
         family = _FAMILIES[network.version]
         _add_route(ip, index, network, self.mark)
+        if network.version == 4:
+            # Where reverse paths are checked, answers to marked datagrams must be looked up marked.
+            _SRC_VALID_MARK.write_text("1")
         rules = (
-            {"table": _MAIN_TABLE, "suppress_prefixlength": 0, "priority": 32763},
+            {"table": _MAIN_TABLE, "suppress_prefixlen": 0, "priority": 32763},
             {"table": self.mark, "fwmark": self.mark, "flags": 2, "priority": 32764},
         )
         for rule in rules:

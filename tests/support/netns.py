@@ -172,6 +172,10 @@ class Tunnel:
     port: int = 51820
     keepalive: int = 0
     mtu: int = 1420
+    allowed: str = ""
+    """AllowedIPs, if not just the other end."""
+    lines: tuple[str, ...] = ()
+    """More for the interface's section."""
 
     def text(self) -> str:
         other = 3 - self.number
@@ -181,9 +185,10 @@ class Tunnel:
             f"Address = 10.7.0.{self.number}/24, fd07::{self.number}/64",
             f"ListenPort = {self.port}",
             f"MTU = {self.mtu}",
+            *self.lines,
             "[Peer]",
             f"PublicKey = {self.peer_public}",
-            f"AllowedIPs = 10.7.0.{other}/32, fd07::{other}/128",
+            f"AllowedIPs = {self.allowed or f'10.7.0.{other}/32, fd07::{other}/128'}",
         ]
         if self.preshared:
             lines.append(f"PresharedKey = {self.preshared}")
