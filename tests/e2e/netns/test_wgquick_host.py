@@ -112,8 +112,7 @@ def recording_resolvconf(lab: Lab, monkeypatch: pytest.MonkeyPatch, status: int 
     notes = directory / "notes"
     program = directory / "resolvconf"
     program.write_text(
-        f'#!/bin/sh\necho "$@" >> {notes}\n'
-        f'[ "$1" = -a ] && cat >> {notes}\nexit {status}\n'
+        f'#!/bin/sh\necho "$@" >> {notes}\n[ "$1" = -a ] && cat >> {notes}\nexit {status}\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:/usr/sbin:/usr/bin:/sbin:/bin")
