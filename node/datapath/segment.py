@@ -127,6 +127,8 @@ class _Layout:
             is_tcp=source.is_tcp,
         )
         self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
+        self.protocols = rows[:, LEAD + 8 : LEAD + 10]
+        """IPv4: TTL and protocol, which stand before the header checksum in its word."""
         self.header_checksums = rows[:, LEAD + 10 : LEAD + 12].view(">u2")[:, 0]
         self.other_flags = rows[1:, at + 13] if source.is_tcp else rows[1:, at]
         self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
@@ -231,6 +233,8 @@ def _number_around_wrap(layout: _Layout, template: bytes, count: int) -> None:
         return
     identities = _RAMP[:count] + identity & 0xFFFF
     layout.identities[:] = identities
+    # A checksum that went below zero borrowed from what stands before it.
+    layout.protocols[:] = np.frombuffer(template, np.uint8, 2, 8)
     # 65535 and 0 add the same.
     layout.header_checksums[:] = (checksum + identity - identities) % MODULUS
 

@@ -107,6 +107,24 @@ def test_identifications_and_checksums_are_right_around_the_wrap(ident: int) -> 
     assert split(virtio, packet) == split_slowly(virtio, packet)
 
 
+def wrapping_packet(ident: int) -> bytes:
+    return Tcp(
+        src="10.0.0.1", dst="10.0.0.2", payload=bytes(64 * 60), flags=0x10, seq=9, ident=ident
+    ).pack()
+
+
+@pytest.mark.parametrize("checksum", [0, 1, 2, 31, 62, 63, 64, 65, 65470, 65534])
+def test_header_checksums_that_fall_below_zero_borrow_from_nobody(checksum: int) -> None:
+    """Of all first identifications, that whose segments begin with this header checksum."""
+    virtio = VirtioHeader(1, 1, 1, 60, 20, 16).pack()
+    first = int.from_bytes(split_slowly(virtio, wrapping_packet(0))[0][10:12], "big")
+    packet = wrapping_packet((first - checksum) % 65535)
+    want = split_slowly(virtio, packet)
+    assert int.from_bytes(want[0][10:12], "big") % 65535 == checksum
+    assert split(virtio, packet) == want
+    assert split(virtio, packet, chunk=7) == want
+
+
 @pytest.mark.parametrize(
     "change",
     [
