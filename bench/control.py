@@ -134,6 +134,7 @@ class Server:
             "log": {"level": "error"},
             "shutdown_spread": 0,
             "register_limit": {"burst": 1_000_000, "per_second": 1_000_000},
+            "connect_limit": {"burst": 1_000_000, "per_second": 1_000_000},
         }
         config.write_text(json.dumps(values))  # JSON is YAML
         self._config = config

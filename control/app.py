@@ -20,15 +20,19 @@ from aiohttp import web
 from control.embedded_relay import EmbeddedRelay, region_of
 from control.http.api_v1 import ApiV1
 from control.http.api_v2 import ApiV2
+from control.http.door import Door
+from control.http.listener import Listener, connection_limit
 from control.http.machine import MachineApi
 from control.http.metrics import Metrics
 from control.http.ratelimit import RateLimit
 from control.http.sign_in import CALLBACK_PATH, SignInPages
 from control.http.site import Site
+from control.http.source_limits import SourceLimits
 from control.http.ts2021 import Ts2021
+from control.identity.enrolment import Enrolment, EnrolmentSettings
 from control.identity.logins import Logins
 from control.identity.oidc_provider import OidcProvider
-from control.identity.registrar import Registrar, RegistrarSettings
+from control.identity.registrar import Registrar
 from control.keys import MachinePrivate
 from control.mapper.atlas import Atlas
 from control.policies.keeper import PolicyKeeper
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from control.config import ControlConfig
+    from control.config import ConnectLimit, ControlConfig, RegisterLimit
     from control.identity.oidc_settings import Oidc
 
 __all__ = ["ControlServer", "load_control_key", "running_server"]
@@ -62,9 +66,17 @@ def load_control_key(path: Path) -> MachinePrivate:
         return MachinePrivate.from_secret_text(path.read_text("ascii").strip())
     except FileNotFoundError:
         key = MachinePrivate.generate(os.urandom)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Under its name only once it is complete: a crash must not leave half a key.
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(key.to_secret_text() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(unfinished)
+        finally:
+            unfinished.unlink()
         return key
 
 
@@ -78,8 +90,10 @@ class ControlServer:
     keeper: PolicyKeeper
     logins: Logins
     registrar: Registrar
+    enrolment: Enrolment
     atlas: Atlas
     ts2021: Ts2021
+    listener: Listener
     upkeep: Upkeep
     neighbours: Neighbours
     control_key: MachinePrivate
@@ -114,6 +128,7 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
                 yield server
             finally:
                 spread_s = config.shutdown_spread.total_seconds()
+                await server.listener.stop()
                 await server.ts2021.shut_down(spread_s)
                 if server.relay is not None:
                     await server.relay.drain(spread_s)
@@ -132,7 +147,11 @@ async def _compose(
     config: ControlConfig, database: Database, control_key: MachinePrivate
 ) -> ControlServer:
     async with database.reading() as connection:
-        tailnet = Tailnet(await queries.users(connection), await queries.nodes(connection))
+        tailnet = Tailnet(
+            await queries.users(connection),
+            await queries.nodes(connection),
+            await queries.settings(connection),
+        )
     loop = asyncio.get_running_loop()
     origin = os.urandom(8).hex()
     ledger = Ledger(database, tailnet, lambda: datetime.now(UTC), origin)
@@ -140,17 +159,23 @@ async def _compose(
     keeper = await PolicyKeeper.start(ledger, domain=domain, file=config.policy.path)
     logins = Logins(os.urandom, loop.time)
     ipv4, ipv6 = _pools(config, tailnet)
-    registrar = Registrar(
+    enrolment = Enrolment(
         ledger=ledger,
-        logins=logins,
         ipv4=ipv4,
         ipv6=ipv6,
-        settings=RegistrarSettings(
-            auth_url_prefix=f"{config.server_url.rstrip('/')}/register/",
+        settings=EnrolmentSettings(
             node_expiry=config.node.expiry or None,
+            needs_approval=config.node.approval_required,
         ),
         may_tag=keeper.may_tag,
         auto_approved=keeper.approved_routes,
+        catch_up=lambda: neighbours.catch_up(),  # noqa: PLW0108  made below
+    )
+    registrar = Registrar(
+        ledger=ledger,
+        logins=logins,
+        enrolment=enrolment,
+        auth_url_prefix=f"{config.server_url.rstrip('/')}/register/",
     )
     atlas = Atlas(
         tailnet,
@@ -170,20 +195,24 @@ async def _compose(
         reports=reports,
         presence=presence,
         atlas=atlas,
-        register_limit=RateLimit(
-            burst=config.register_limit.burst,
-            per_second=config.register_limit.per_second,
-            clock=loop.time,
-        ),
+        register_limit=_rate_limit(config.register_limit),
     )
-    ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config))
-    upkeep = Upkeep(ledger, registrar, presence, reports, keeper)
+    listener = Listener(
+        Door(
+            most=connection_limit(config.max_connections),
+            is_trusted=lambda address: _is_proxy(config, address),
+        ),
+        long_paths=frozenset({"/ts2021"}),
+    )
+    ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config), listener.prove)
+    upkeep = Upkeep(ledger, enrolment, presence, reports, keeper)
     neighbours = Neighbours(
         ledger,
         origin=origin,
         on_policy=keeper.reload_stored,
-        on_foreign_nodes=registrar.mark_foreign,
+        on_foreign_nodes=enrolment.mark_foreign,
         presence=presence,
+        reports=reports,
     )
     return ControlServer(
         config=config,
@@ -192,8 +221,10 @@ async def _compose(
         keeper=keeper,
         logins=logins,
         registrar=registrar,
+        enrolment=enrolment,
         atlas=atlas,
         ts2021=ts2021,
+        listener=listener,
         upkeep=upkeep,
         neighbours=neighbours,
         control_key=control_key,
@@ -217,11 +248,6 @@ def _sign_in(
         logins=logins,
         entropy=os.urandom,
         clock=clock,
-        limit=RateLimit(
-            burst=config.register_limit.burst,
-            per_second=config.register_limit.per_second,
-            clock=clock,
-        ),
         remote_of=_remote_finder(config),
         is_secure=base_url.startswith("https:"),
     )
@@ -241,13 +267,24 @@ def _pools(
     return ipv4, ipv6
 
 
+def _rate_limit(limit: ConnectLimit | RegisterLimit) -> RateLimit:
+    clock = asyncio.get_running_loop().time
+    return RateLimit(burst=limit.burst, per_second=limit.per_second, clock=clock)
+
+
+def _is_proxy(config: ControlConfig, address: str) -> bool:
+    with suppress(ValueError):
+        return any(ip_address(address) in proxy for proxy in config.trusted_proxies)
+    return False
+
+
 def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
     """Return how to tell a client's address, believing only proxies that are trusted."""
 
     def find(request: web.Request) -> str:
         remote = request.remote or ""
         with suppress(ValueError):
-            if any(ip_address(remote) in proxy for proxy in config.trusted_proxies):
+            if _is_proxy(config, remote):
                 forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
                 return str(ip_address(forwarded))
         return remote
@@ -257,7 +294,15 @@ def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
 
 async def _listen(server: ControlServer) -> web.AppRunner:
     config = server.config
-    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    limits = SourceLimits(
+        connect=_rate_limit(config.connect_limit),
+        login=_rate_limit(config.register_limit),
+        remote_of=_remote_finder(config),
+    )
+    app = web.Application(
+        client_max_size=_MAX_BODY_BYTES,
+        middlewares=[server.listener.middleware, limits.middleware],
+    )
     Site(
         ledger=server.ledger,
         ts2021=server.ts2021,
@@ -273,16 +318,16 @@ async def _listen(server: ControlServer) -> web.AppRunner:
         server.relay.add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
-    host, _, port = config.listen_addr.rpartition(":")
-    host, tls = host.strip("[]"), _tls(config)
     if server.relay is None:
-        site: web.BaseSite = web.TCPSite(
-            runner, host, int(port), ssl_context=tls, reuse_address=True
-        )
+        make = runner.server
+        if make is None:
+            raise AssertionError("a runner that was set up has a server")
+        server.port = await server.listener.start(make, config.listen_addr, _tls(config))
     else:
-        site = server.relay.site(runner, host, int(port), tls)
-    await site.start()
-    server.port = runner.addresses[0][1]
+        # The relay looks at connections first, and bounds them itself.
+        host, _, port = config.listen_addr.rpartition(":")
+        await server.relay.site(runner, host.strip("[]"), int(port), _tls(config)).start()
+        server.port = runner.addresses[0][1]
     _log.info("listening", address=config.listen_addr, port=server.port)
     return runner
 

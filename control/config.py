@@ -221,10 +221,22 @@ class Node(_Section):
     expiry: Duration = timedelta()
     """Life of a user's node key; 0 never ends it. Tagged nodes never expire."""
     ephemeral: Ephemeral = Ephemeral()
+    approval_required: bool = False
+    """New nodes wait until an administrator approves them, unless their auth key is preauthorized.
+    The tailnet's own setting, made through the API, goes before this one."""
+
+
+class ConnectLimit(_Section):
+    """How often one address may ask for the control key or open a control connection."""
+
+    burst: Annotated[int, Field(gt=0)] = 2000
+    """At once."""
+    per_second: Annotated[float, Field(gt=0)] = 100.0
+    """After that."""
 
 
 class RegisterLimit(_Section):
-    """How often one address, and one machine, may register."""
+    """How often one address, and one machine, may register, and an address open login pages."""
 
     burst: Annotated[int, Field(gt=0)] = 200
     """At once."""
@@ -305,6 +317,10 @@ class ControlConfig(BaseSettings):
     node: Node = Node()
     policy: PolicyConfig = PolicyConfig()
     register_limit: RegisterLimit = RegisterLimit()
+    connect_limit: ConnectLimit = ConnectLimit()
+    max_connections: Annotated[int, Field(gt=0)] = 65536
+    """Connections to the public listener at once, half of them from one address; fewer where the
+    system allows fewer open files."""
     tls: Tls = Tls()
     oidc: Oidc | None = None
     """Login through an identity provider; without it an administrator lets nodes in."""

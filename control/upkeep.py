@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from control.policies.withdrawal import withdraw_routes
 from control.registry.ledger import Change
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from control.identity.registrar import Registrar
+    from control.identity.enrolment import Enrolment
     from control.policies.keeper import PolicyKeeper
     from control.registry.ledger import Ledger
     from control.registry.presence import Presence
     from control.registry.reports import Reports
+    from policy.model.document import Policy
 
 __all__ = ["Upkeep"]
 
@@ -32,25 +34,29 @@ class Upkeep:
     def __init__(
         self,
         ledger: Ledger,
-        registrar: Registrar,
+        enrolment: Enrolment,
         presence: Presence,
         reports: Reports,
         keeper: PolicyKeeper,
     ) -> None:
         self._ledger = ledger
-        self._registrar = registrar
+        self._enrolment = enrolment
         self._presence = presence
         self._reports = reports
         self._keeper = keeper
         self._looked_at = ledger.now()
         self._is_changed = False
         ledger.listen(self._note)
+        keeper.listen(self._note_policy)
 
     def _note(self, change: Change) -> None:
         self._is_changed = True
         for node_id in change.nodes:
             if self._ledger.tailnet.node(node_id) is None:
                 self._presence.forget(node_id)
+
+    def _note_policy(self, _policy: Policy) -> None:
+        self._is_changed = True
 
     async def run(self) -> None:
         """Tick until cancelled. A database that fails now may work at the next tick."""
@@ -75,13 +81,21 @@ class Upkeep:
         """Do what is due."""
         due = self._presence.due(now)
         for node_id in due.offline:
-            await self._went_offline(node_id)
-        for node_id in due.abandoned:
-            await self._give_up(node_id)
+            self._went_offline(node_id)
         self.tell_expiries()
+        for node_id in due.abandoned:
+            # What fails now is due again at the next tick.
+            self._presence.expect(node_id, now - self._presence.ephemeral_timeout_s)
+            await self._give_up(node_id)
+            self._presence.forget(node_id)
         if self._is_changed:
             self._is_changed = False
-            await self._keeper.look_again()
+            try:
+                await self._keeper.look_again()
+                await withdraw_routes(self._ledger, self._keeper.approved_routes)
+            except BaseException:
+                self._is_changed = True
+                raise
 
     def tell_expiries(self) -> None:
         """Tell everybody concerned of node keys whose life ended since the last look."""
@@ -98,13 +112,13 @@ class Upkeep:
         """Write what nodes reported since the last time."""
         await self._reports.write()
 
-    async def _went_offline(self, node_id: int) -> None:
+    def _went_offline(self, node_id: int) -> None:
         node = self._ledger.tailnet.node(node_id)
         if node is None or not self._ledger.tailnet.set_online(node_id, is_online=False):
             return
         now: datetime = self._ledger.now()
         self._reports.put(replace(node, last_seen=now))
-        await self._ledger.tell_neighbours({"online": {str(node_id): False}})
+        self._ledger.tell_neighbours(node_id, is_online=False)
 
     async def _give_up(self, node_id: int) -> None:
         node = self._ledger.tailnet.node(node_id)
@@ -113,4 +127,4 @@ class Upkeep:
         async with self._ledger.transaction("upkeep") as transaction:
             await transaction.delete_node(node)
             await transaction.audit("node.delete", f"node:{node_id}", reason="ephemeral")
-        self._registrar.release(node)
+        self._enrolment.release(node)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ChannelProtocol"]
 
 STALL_S: Final = 60.0
+PROOF_S: Final = 10.0
+"""How long a handshake may take, until HTTP/2 has begun."""
 IDLE_S: Final = 600.0
 """How long a connection may have no request open; a node's map stream is one that stays open."""
 _UNACKNOWLEDGED_MS: Final = 120_000
@@ -43,17 +45,20 @@ class ChannelProtocol(asyncio.Protocol):
         handle: Handler,
         remote: str,
         on_lost: Callable[[Exception | None], None],
+        on_proven: Callable[[], None] = lambda: None,
     ) -> None:
         self._channel = channel
         self._handle = handle
         self._remote = remote
         self._on_lost = on_lost
+        self._on_proven = on_proven
         self._transport: asyncio.Transport | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._writable = asyncio.Event()
         self._writable.set()
         self._progress = asyncio.Event()
         self._idle: asyncio.TimerHandle | None = None
+        self._is_proven = False
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is over and every request's task has ended."""
 
@@ -91,6 +96,10 @@ class ChannelProtocol(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
             return
+        if self._channel.is_proven and not self._is_proven:
+            self._is_proven = True
+            self._on_proven()
+            self._watch_idleness()
         for event in events:
             match event:
                 case RequestReceived():
@@ -141,7 +150,8 @@ class ChannelProtocol(asyncio.Protocol):
         """Start to count when no request is open."""
         self._busy()
         if not self._tasks and self._transport is not None and not self._transport.is_closing():
-            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.close)
+            limit_s = IDLE_S if self._is_proven else PROOF_S
+            self._idle = asyncio.get_running_loop().call_later(limit_s, self.close)
 
     def _busy(self) -> None:
         if self._idle is not None:

@@ -35,6 +35,8 @@ __all__ = ["ChannelClosedError", "ChannelEvent", "ControlChannel", "RequestRecei
 
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_STREAMS: Final = 128
+_MAX_WAITING: Final = 4 * MAX_BODY_BYTES
+"""Of all requests of a connection that are not complete."""
 _WINDOW_BYTES: Final = 1 << 20
 
 
@@ -94,6 +96,8 @@ class ControlChannel:
         self._incoming: dict[int, _Incoming] = {}
         self._outgoing: dict[int, _Outgoing] = {}
         self._http = _new_http()
+        self.is_proven = False
+        """Whether the peer holds the machine key: an initiation may be a copy of somebody's."""
         challenge = ChallengePrivate.generate(entropy)
         early = encode_early_payload(EarlyPayload(challenge.public))
         # Together with the answer: it saves the node a round trip.
@@ -183,6 +187,8 @@ class ControlChannel:
                 if self._outgoing.pop(stream, None) is not None:
                     events.append(StreamEnded(stream))
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                # The first settings follow HTTP/2's preface, in records that were authenticated.
+                self.is_proven = True
                 for stream, outgoing in list(self._outgoing.items()):
                     self._pump(stream, outgoing)
             case h2.events.ConnectionTerminated():
@@ -196,7 +202,8 @@ class ControlChannel:
         request = self._incoming.get(stream)
         if request is None:
             return
-        if len(request.body) + len(data) > MAX_BODY_BYTES:
+        waiting = sum(len(each.body) for each in self._incoming.values())
+        if len(request.body) + len(data) > MAX_BODY_BYTES or waiting + len(data) > _MAX_WAITING:
             del self._incoming[stream]
             self._http.send_headers(stream, [(":status", "413")], end_stream=True)
             self._http.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)

@@ -15,8 +15,8 @@ from aiohttp import web
 from control.errors import ControlError, InvalidRequestError, NotFoundError
 from control.http import api_shapes as shapes
 from control.http.api_table import Call, Endpoint, openapi_document, problem, status_of
+from control.identity.enrolment import Admission
 from control.identity.logins import Login, Outcome
-from control.identity.registrar import Admission
 from control.operations import nodes, secrets_issued, users
 from control.policies.in_force import PolicyRefusedError
 from control.store import queries, secrets_at_rest

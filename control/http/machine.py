@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,9 +19,12 @@ from control.wire import MapRequest, MapResponse, RegisterRequest, WireError, Wi
 from control.wire.framing import dump_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from control.channel.responses import ChannelRequest, ResponseStream
     from control.http.ratelimit import RateLimit
     from control.identity.registrar import Registrar
+    from control.keys import NodePublic
     from control.mapper.atlas import Atlas
     from control.registry.ledger import Ledger
     from control.registry.presence import Presence
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from control.store.records import NodeRecord
     from control.wire import Message
 
-__all__ = ["MachineApi"]
+__all__ = ["MachineApi", "Route"]
 
 MIN_GAP_S: Final = 0.1
 """Shortest time between two deltas of one stream; the first goes at once."""
@@ -54,6 +57,15 @@ class _BadRequestError(Exception):
     """The body is not what the endpoint reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint of the control channel."""
+
+    answer: Callable[[ChannelRequest, ResponseStream], Awaitable[ChannelResponse | None]]
+    speaks_for_node: bool
+    """It acts for the node in its body and is for nobody else."""
+
+
 class MachineApi:
     """Answers requests of nodes. Every one is checked against the machine key that sent it."""
 
@@ -73,33 +85,66 @@ class MachineApi:
         self._presence = presence
         self._atlas = atlas
         self._register_limit = register_limit
+        self.routes = self._table()
+        """By method and path; a test asks every one for what is not the asker's."""
 
     async def handle(
         self, request: ChannelRequest, stream: ResponseStream
     ) -> ChannelResponse | None:
         """Answer one request, or stream and return None."""
         try:
-            match request.path, request.method:
-                case "/machine/register", "POST":
-                    return await self._register(request)
-                case "/machine/map", "POST":
-                    return await self._map(request, stream)
-                case "/machine/feature/query", "POST":
-                    return _json({"Complete": True, "Text": "this server does not offer it"})
-                case "/machine/update-health", "POST":
-                    return ChannelResponse(204)
-                case "/machine/audit-log", "POST":
-                    return await self._audit_log(request)
-                case "/machine/whoami", "GET":
-                    return _json({"MachineKey": request.machine.to_text()})
-                case path, _ if path in _NOT_IMPLEMENTED or path.startswith(_NOT_IMPLEMENTED_BELOW):
-                    return ChannelResponse.text(501, "Not implemented yet")
-                case _:
-                    return ChannelResponse.text(404, "not found")
+            route = self.routes.get((request.method, request.path))
+            if route is not None:
+                return await route.answer(request, stream)
         except _BadRequestError as error:
             return ChannelResponse.text(400, str(error))
+        path = request.path
+        if path in _NOT_IMPLEMENTED or path.startswith(_NOT_IMPLEMENTED_BELOW):
+            return ChannelResponse.text(501, "Not implemented yet")
+        return ChannelResponse.text(404, "not found")
 
-    async def _register(self, request: ChannelRequest) -> ChannelResponse:
+    def _table(self) -> dict[tuple[str, str], Route]:
+        by_machine, by_node = Route, self._for_nodes
+        return {
+            # Registering and polling tell a machine itself what became of its node.
+            ("POST", "/machine/register"): by_machine(self._register, speaks_for_node=False),
+            ("POST", "/machine/map"): by_machine(self._map, speaks_for_node=False),
+            ("GET", "/machine/whoami"): by_machine(self._whoami, speaks_for_node=False),
+            ("POST", "/machine/feature/query"): by_node(self._feature),
+            ("POST", "/machine/update-health"): by_node(self._health),
+            ("POST", "/machine/audit-log"): by_node(self._audit_log),
+        }
+
+    def _for_nodes(
+        self, answer: Callable[[ChannelRequest, NodeRecord], Awaitable[ChannelResponse]]
+    ) -> Route:
+        """Return a route for living nodes of the machine that asks.
+
+        Unknown, foreign, deleted, expired and unapproved nodes all hear the same.
+        """
+
+        async def checked(request: ChannelRequest, _stream: ResponseStream) -> ChannelResponse:
+            node = await self._authentic(_read(MapRequest, request.body).node_key, request)
+            if node is None or not node.is_authorized or node.is_expired(self._ledger.now()):
+                return _UNKNOWN_NODE
+            return await answer(request, node)
+
+        return Route(checked, speaks_for_node=True)
+
+    async def _authentic(self, key: NodePublic, request: ChannelRequest) -> NodeRecord | None:
+        await self._ledger.learn_node(key)
+        return self._ledger.tailnet.authentic_node(key, request.machine)
+
+    async def _whoami(self, request: ChannelRequest, _stream: ResponseStream) -> ChannelResponse:
+        return _json({"MachineKey": request.machine.to_text()})
+
+    async def _feature(self, _request: ChannelRequest, _node: NodeRecord) -> ChannelResponse:
+        return _json({"Complete": True, "Text": "this server does not offer it"})
+
+    async def _health(self, _request: ChannelRequest, _node: NodeRecord) -> ChannelResponse:
+        return ChannelResponse(204)
+
+    async def _register(self, request: ChannelRequest, _stream: ResponseStream) -> ChannelResponse:
         for key in (request.remote, request.machine):
             wait_s = self._register_limit.wait_s(key)
             if wait_s > 0:
@@ -120,7 +165,7 @@ class MachineApi:
         if not capability.is_supported(version):
             _log.info("old client refused", remote=request.remote, version=version)
             return ChannelResponse.text(400, capability.refusal(version))
-        node = self._ledger.tailnet.authentic_node(wanted.node_key, request.machine)
+        node = await self._authentic(wanted.node_key, request)
         if node is None:
             return await self._farewell(wanted, request)
         if not wanted.read_only:
@@ -148,7 +193,7 @@ class MachineApi:
         session = self._atlas.open(node.id, wants_peers=not wanted.omit_peers)
         self._presence.connected(node.id)
         try:
-            await self._set_online(node.id)
+            self._set_online(node.id)
             await self._feed(session, wanted, stream)
         finally:
             self._atlas.close(session)
@@ -178,10 +223,10 @@ class MachineApi:
                 if wanted.keep_alive:
                     await stream.send(self._atlas.keep_alive[is_compressed])
 
-    async def _set_online(self, node_id: int) -> None:
+    def _set_online(self, node_id: int) -> None:
         if self._ledger.tailnet.set_online(node_id, is_online=True):
             self._ledger.announce(Change(nodes=frozenset({node_id})))
-            await self._ledger.tell_neighbours({"online": {str(node_id): True}})
+            self._ledger.tell_neighbours(node_id, is_online=True)
 
     async def _farewell(self, wanted: MapRequest, request: ChannelRequest) -> ChannelResponse:
         """Tell a deleted node to log in again; anybody else learns nothing."""
@@ -197,12 +242,8 @@ class MachineApi:
         framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
         return ChannelResponse(200, framed, "application/octet-stream")
 
-    async def _audit_log(self, request: ChannelRequest) -> ChannelResponse:
+    async def _audit_log(self, request: ChannelRequest, node: NodeRecord) -> ChannelResponse:
         entry = _read_object(request.body)
-        wanted = _read(MapRequest, request.body)
-        node = self._ledger.tailnet.authentic_node(wanted.node_key, request.machine)
-        if node is None:
-            return _UNKNOWN_NODE
         details = str(entry.get("Details", ""))[:1000]
         async with self._ledger.transaction(f"node:{node.id}") as transaction:
             action = str(entry.get("Action", ""))[:100]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
@@ -20,17 +19,16 @@ from aiohttp import web
 
 from control.errors import ControlError
 from control.http.pages import LOGIN_IS_OVER, page
+from control.identity.enrolment import Admission
 from control.identity.id_token import IdTokenError
 from control.identity.oidc_people import NotAllowedError, Person, keep_person, person_of
 from control.identity.oidc_provider import ProviderError
 from control.identity.one_time import LIFETIME_S, OneTime
-from control.identity.registrar import Admission
 from control.store.records import RegisterMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from control.http.ratelimit import RateLimit
     from control.identity.logins import Login, Logins
     from control.identity.oidc_provider import OidcProvider
     from control.identity.oidc_settings import Oidc
@@ -74,7 +72,6 @@ class SignInPages:
         logins: Logins,
         entropy: Entropy,
         clock: Callable[[], float],
-        limit: RateLimit,
         remote_of: Callable[[web.Request], str],
         is_secure: bool,
     ) -> None:
@@ -84,7 +81,6 @@ class SignInPages:
         self._registrar = registrar
         self._logins = logins
         self._entropy = entropy
-        self._limit = limit
         self._remote_of = remote_of
         self._is_secure = is_secure
         self._begun = OneTime[_Begun](entropy, clock)
@@ -101,8 +97,6 @@ class SignInPages:
 
     async def begin(self, request: web.Request, login: Login) -> web.Response:
         """Send the browser of somebody who opened a login's page to the provider."""
-        if (refused := self._too_often(request)) is not None:
-            return refused
         nonce, verifier, browser = (self._entropy(32).hex() for _ in range(3))
         state = self._begun.put(login.id, _Begun(login.id, nonce, verifier, browser))
         try:
@@ -117,8 +111,6 @@ class SignInPages:
 
     async def _callback(self, request: web.Request) -> web.Response:
         """Take the browser back from the provider and ask for confirmation."""
-        if (refused := self._too_often(request)) is not None:
-            return refused
         state = request.query.get("state", "")
         begun = self._begun.take(state)
         if begun is None or not _is_same(request.cookies.get(_cookie_of(state)), begun.browser):
@@ -182,14 +174,6 @@ class SignInPages:
         except ControlError as error:
             return page(escape(f"Not let in: {error}."), status=403)
         return page(f"The device <b>{escape(node.given_name)}</b> is in. You may close this page.")
-
-    def _too_often(self, request: web.Request) -> web.Response | None:
-        wait_s = self._limit.wait_s(self._remote_of(request))
-        if wait_s <= 0:
-            return None
-        answer = page("Too many logins; try again in a little while.", status=429)
-        answer.headers["Retry-After"] = str(math.ceil(wait_s))
-        return answer
 
     def _failed(self, request: web.Request, error: ControlError) -> web.Response:
         _log.error("login failed", reason=str(error), remote=self._remote_of(request))

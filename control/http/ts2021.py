@@ -52,11 +52,17 @@ class Ts2021:
     """Upgrades requests and keeps track of the connections, so that they can be shut down."""
 
     def __init__(
-        self, control: MachinePrivate, handle: Handler, remote_of: Callable[[web.Request], str]
+        self,
+        control: MachinePrivate,
+        handle: Handler,
+        remote_of: Callable[[web.Request], str],
+        prove: Callable[[asyncio.BaseTransport], None],
     ) -> None:
+        """`prove` hears of every connection whose handshake is through."""
         self._control = control
         self._handle = handle
         self._remote_of = remote_of
+        self._prove = prove
         self._open: set[ChannelProtocol] = set()
 
     @property
@@ -97,7 +103,13 @@ class Ts2021:
         self, channel: ControlChannel, transport: asyncio.Transport, remote: str
     ) -> None:
         original = transport.get_protocol()
-        protocol = ChannelProtocol(channel, self._handle, remote, original.connection_lost)
+        protocol = ChannelProtocol(
+            channel,
+            self._handle,
+            remote,
+            original.connection_lost,
+            lambda: self._prove(transport),
+        )
         self._open.add(protocol)
         try:
             protocol.adopt(transport, _SWITCHING)

@@ -104,12 +104,11 @@ def plan_registration(
     if request.node_key.is_zero:
         return Refuse("register request without a node key")
     holder = tailnet.node_by_key(request.node_key)
+    # A foreign node is treated as an unknown one: whoever knows a node key learns nothing by it,
+    # and the login that follows does not get it.
     node = holder if holder is not None and holder.machine_key == machine else None
     if request.expiry != ZERO_TIME and request.expiry <= now:
-        # A foreign node gives the same answer as none, so that nothing can be learnt here.
         return LogOut(node)
-    if holder is not None and node is None:
-        return Refuse("this node key belongs to another machine; log in again with a new key")
     if request.followup:
         return _follow_up(request.followup)
     if node is not None and request.expiry != ZERO_TIME:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from control.errors import AlreadyExistsError, InvalidRequestError, NotFoundError
 from control.registry.names import check_label
+from control.registry.routes import approved_by_person
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,7 +80,7 @@ async def approve_routes(
     ledger: Ledger, actor: str, node_id: int, routes: tuple[Prefix, ...]
 ) -> NodeRecord:
     """Approve exactly these routes, whether or not the node advertises them now."""
-    changed = replace(the_node(ledger, node_id), approved_routes=tuple(dict.fromkeys(routes)))
+    changed = approved_by_person(the_node(ledger, node_id), routes)
     texts = [str(route) for route in changed.approved_routes]
     return await _save(ledger, actor, changed, "node.routes", routes=texts)
 
@@ -102,7 +103,8 @@ async def delete_node(ledger: Ledger, registrar: Registrar, actor: str, node_id:
 async def _save(
     ledger: Ledger, actor: str, changed: NodeRecord, action: str, **details: object
 ) -> NodeRecord:
+    before = the_node(ledger, changed.id)
     async with ledger.transaction(actor) as transaction:
-        await transaction.save_node(changed)
+        await transaction.save_node(changed, before)
         await transaction.audit(action, f"node:{changed.id}", **details)
-    return changed
+    return the_node(ledger, changed.id)

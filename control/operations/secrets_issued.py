@@ -54,6 +54,7 @@ async def issue_auth_key(
     user_id: int | None,
     is_reusable: bool = False,
     is_ephemeral: bool = False,
+    is_preauthorized: bool = False,
     tags: tuple[str, ...] = (),
     expires_at: datetime | None = None,
 ) -> IssuedAuthKey:
@@ -72,6 +73,7 @@ async def issue_auth_key(
             user_id=user_id,
             is_reusable=is_reusable,
             is_ephemeral=is_ephemeral,
+            is_preauthorized=is_preauthorized,
             tags=tuple(sorted(set(tags))),
             expires_at=expires_at or transaction.now + DEFAULT_AUTH_KEY_LIFE,
             now=transaction.now,

@@ -118,8 +118,12 @@ class PolicyKeeper:
 
     async def reload_stored(self) -> None:
         """Follow another server that put a policy in force."""
-        newest = await self.history(most=_TRIED_AT_START)
-        self._put(choose_stored(newest))
+        if self._file is not None:
+            return
+        async with self._turn:
+            chosen = choose_stored(await self.history(most=_TRIED_AT_START))
+            if chosen != self._in_force:
+                self._put(chosen)
 
     async def reload_file(self, *, at_start: bool = False) -> None:
         """Read the policy file again; one that fails leaves the policy in force as it is.

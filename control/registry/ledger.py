@@ -7,9 +7,10 @@ servers on the same PostgreSQL hear it through NOTIFY, which is part of the same
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from control.keys import NodePublic
     from control.registry.tailnet import Tailnet
     from control.store.database import Database
-    from control.store.records import NodeRecord, UserRecord
+    from control.store.records import NodeRecord, TailnetSettings, UserRecord
 
 __all__ = ["CHANNEL", "Change", "Ledger", "Transaction"]
 
@@ -42,6 +44,8 @@ class Change:
     users: frozenset[int] = frozenset()
     is_policy: bool = False
     """Another policy is in force."""
+    is_settings: bool = False
+    """An administrator changed what holds for the whole tailnet."""
     is_presence: bool = False
     """Only who is connected changed."""
 
@@ -54,6 +58,8 @@ class Transaction:
     actor: str
     now: datetime
     _nodes: list[NodeRecord] = field(default_factory=list)
+    _changes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    _settings: TailnetSettings | None = None
     _users: list[UserRecord] = field(default_factory=list)
     _dropped_nodes: list[int] = field(default_factory=list)
     _dropped_users: list[int] = field(default_factory=list)
@@ -66,10 +72,16 @@ class Transaction:
         self._nodes.append(added)
         return added
 
-    async def save_node(self, node: NodeRecord) -> None:
-        """Write every column of a node."""
-        await queries.save_node(self.connection, node)
-        self._nodes.append(node)
+    async def save_node(self, node: NodeRecord, before: NodeRecord) -> None:
+        """Write what of a node differs from `before`, the record that the change was made from.
+
+        Whatever else happened to the node since then stays.
+        """
+        await queries.save_node(self.connection, node, before)
+        names = [item.name for item in fields(node)]
+        values = {name: getattr(node, name) for name in names}
+        changes = {n: value for n, value in values.items() if value != getattr(before, n)}
+        self._changes.append((node.id, changes))
 
     async def save_reports(self, nodes: Iterable[NodeRecord]) -> None:
         """Write what nodes reported; memory here has it already, other servers have not."""
@@ -98,6 +110,11 @@ class Transaction:
         await queries.delete_user(self.connection, user_id)
         self._dropped_users.append(user_id)
 
+    async def save_settings(self, settings: TailnetSettings, before: TailnetSettings) -> None:
+        """Write the settings that differ from `before`."""
+        await queries.save_settings(self.connection, settings, before)
+        self._settings = settings
+
     async def add_policy(self, text: str) -> int:
         """Insert a version of the policy and return its number."""
         version = await queries.add_policy_version(self.connection, text, self.actor, self.now)
@@ -118,9 +135,16 @@ class Transaction:
     def staged(self) -> Change:
         """Return what listeners will hear."""
         return Change(
-            nodes=frozenset({*(node.id for node in self._nodes), *self._dropped_nodes}),
+            nodes=frozenset(
+                {
+                    *(node.id for node in self._nodes),
+                    *(number for number, _ in self._changes),
+                    *self._dropped_nodes,
+                }
+            ),
             users=frozenset({*(user.id for user in self._users), *self._dropped_users}),
             is_policy=self._is_policy,
+            is_settings=self._settings is not None,
         )
 
     def payloads(self, change: Change, origin: str) -> list[str]:
@@ -130,7 +154,7 @@ class Transaction:
             numbers[at : at + _MOST_IN_A_MESSAGE]
             for at in range(0, len(numbers), _MOST_IN_A_MESSAGE)
         ]
-        if not parts and (change.users or change.is_policy):
+        if not parts and (change.users or change.is_policy or change.is_settings):
             parts = [[]]
         return [
             json.dumps(
@@ -139,6 +163,7 @@ class Transaction:
                     "nodes": part,
                     "users": sorted(change.users),
                     "policy": change.is_policy,
+                    "settings": change.is_settings,
                 }
             )
             for part in parts
@@ -150,6 +175,12 @@ class Transaction:
             tailnet.put_user(user)
         for node in self._nodes:
             tailnet.put_node(node)
+        for node_id, changes in self._changes:
+            current = tailnet.node(node_id)
+            if current is not None:
+                tailnet.put_node(replace(current, **changes))
+        if self._settings is not None:
+            tailnet.settings = self._settings
         for node_id in self._dropped_nodes:
             tailnet.drop_node(node_id)
         for user_id in self._dropped_users:
@@ -167,6 +198,9 @@ class Ledger:
         self._clock = clock
         self._origin = origin
         self._listeners: list[Callable[[Change], None]] = []
+        self.untold: dict[int, bool] = {}
+        """Nodes whose coming and going other servers were not told of yet."""
+        self.has_untold = asyncio.Event()
 
     def now(self) -> datetime:
         """Return the wall clock's time, in UTC."""
@@ -176,13 +210,11 @@ class Ledger:
         """Call `listener` after every change, on the event loop; it must not raise."""
         self._listeners.append(listener)
 
-    async def tell_neighbours(self, message: dict[str, Any]) -> None:
-        """Tell other servers what no row says, such as who is connected."""
-        if self.database.is_sqlite:
-            return
-        full = {"origin": self._origin, "nodes": [], "users": [], "policy": False, **message}
-        async with self.database.writing() as connection:
-            await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, json.dumps(full))))
+    def tell_neighbours(self, node_id: int, *, is_online: bool) -> None:
+        """Have other servers told who is connected, which no row says, once they can be."""
+        if not self.database.is_sqlite:
+            self.untold[node_id] = is_online
+            self.has_untold.set()
 
     def announce(self, change: Change) -> None:
         """Tell listeners of a change that memory holds already."""
@@ -192,13 +224,29 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self, actor: str) -> AsyncIterator[Transaction]:
         """Give a transaction; what it staged takes effect when the block ends without raising."""
-        async with self.database.writing() as connection:
+        staged: list[Transaction] = []
+
+        def take_effect() -> None:
+            for transaction in staged:
+                transaction.apply(self.tailnet)
+                change = transaction.staged()
+                if change != Change():
+                    self.announce(change)
+
+        async with self.database.writing(take_effect) as connection:
             transaction = Transaction(connection, actor, self._clock())
             yield transaction
-            change = transaction.staged()
+            staged.append(transaction)
             if not self.database.is_sqlite:
-                for payload in transaction.payloads(change, self._origin):
+                for payload in transaction.payloads(transaction.staged(), self._origin):
                     await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
-        transaction.apply(self.tailnet)
-        if change != Change():
-            self.announce(change)
+
+    async def learn_node(self, key: NodePublic) -> None:
+        """Take over a node that another server may have let in before its message came here."""
+        if self.database.is_sqlite or self.tailnet.node_by_key(key) is not None:
+            return
+        async with self.database.reading() as connection:
+            node = await queries.node_by_key(connection, key)
+        if node is not None:
+            self.tailnet.put_node(node)
+            self.announce(Change(nodes=frozenset({node.id})))

@@ -6,7 +6,10 @@ A machine without timers: calls say what was heard and when, `silenced` says wha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["BEAT_S", "SILENCE_S", "Liveness"]
 
@@ -20,6 +23,8 @@ SILENCE_S: Final = 20.0
 class _Server:
     heard_at: float
     nodes: set[int] = field(default_factory=set)
+    listed: set[int] = field(default_factory=set)
+    """What came so far of a list that goes over several messages."""
 
 
 @dataclass(slots=True)
@@ -39,11 +44,25 @@ class Liveness:
 
     def put(self, origin: str, node_id: int, *, is_online: bool) -> None:
         """Note that a server that was heard holds a node, or no longer."""
-        nodes = self._servers[origin].nodes
-        if is_online:
-            nodes.add(node_id)
-        else:
-            nodes.discard(node_id)
+        server = self._servers[origin]
+        for nodes in (server.nodes, server.listed):
+            if is_online:
+                nodes.add(node_id)
+            else:
+                nodes.discard(node_id)
+
+    def list(self, origin: str, nodes: Iterable[int], *, is_last: bool) -> frozenset[int]:
+        """Take a part of all the nodes that a server holds.
+
+        With the last part, it holds these and no others: return those it no longer does.
+        """
+        server = self._servers[origin]
+        server.listed.update(nodes)
+        if not is_last:
+            return frozenset()
+        gone = frozenset(server.nodes - server.listed)
+        server.nodes, server.listed = server.listed, set()
+        return gone
 
     def is_held(self, node_id: int) -> bool:
         """Return whether any other server holds a node."""

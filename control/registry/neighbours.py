@@ -2,13 +2,15 @@
 
 Each listens on a channel. A message names what changed, never how: the listener reads the rows
 itself, so a lost or repeated message does no harm beyond its own delay. Who is connected travels
-in messages of its own, since no row says it.
+in messages of its own, since no row says it. After every loss of the connection to PostgreSQL all
+rows are read, and servers tell one another everything anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -24,11 +26,16 @@ if TYPE_CHECKING:
 
     from control.registry.ledger import Ledger
     from control.registry.presence import Presence
+    from control.registry.reports import Reports
+    from control.store.records import NodeRecord
 
 __all__ = ["Neighbours"]
 
 _RETRY_S: Final = 1.0
+_CONNECT_S: Final = 10.0
 _MOST_IN_A_MESSAGE: Final = 300
+EVERYBODY: Final = "*"
+"""In place of a server's name: every one is meant."""
 _log = structlog.get_logger("control.neighbours")
 
 
@@ -43,20 +50,27 @@ class Neighbours:
         on_policy: Callable[[], Awaitable[None]],
         on_foreign_nodes: Callable[[set[int]], None],
         presence: Presence,
+        reports: Reports,
     ) -> None:
         self._ledger = ledger
         self._origin = origin
         self._on_policy = on_policy
         self._on_foreign_nodes = on_foreign_nodes
         self._presence = presence
+        self._reports = reports
         self._liveness = Liveness()
-        self._pending: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._pending: deque[dict[str, Any]] = deque()
+        self._asks: set[str] = set()
+        self._must_list = False
+        # What is to be told wakes the same loop as what was heard.
+        self._wake = ledger.has_untold
 
     async def run(self) -> None:
         """Listen, and listen again after every loss of the connection."""
         while True:
             try:
                 await self._listen()
+                _log.warning("the connection to PostgreSQL was lost")
             except (
                 OSError,
                 asyncpg.PostgresError,
@@ -75,108 +89,179 @@ class Neighbours:
             database=url.database,
             host=query.get("host", url.host),
             port=url.port,
+            timeout=_CONNECT_S,
+            command_timeout=_CONNECT_S,
         )
         try:
+            connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(CHANNEL, self._hear)
-            # What was said while nobody listened is lost: read everything once.
+            # What was said while nobody listened is lost: read and ask for everything once.
             await self.read_all()
-            loop = asyncio.get_running_loop()
-            self._liveness.restart(loop.time())
-            beat_at = loop.time()
-            while not connection.is_closed():
-                if loop.time() >= beat_at:
-                    # Asks the database too, so that a connection that died unseen is found.
-                    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._beat())
-                    self.give_up(loop.time())
-                    beat_at = loop.time() + BEAT_S
-                try:
-                    async with asyncio.timeout_at(beat_at):
-                        message = await self._pending.get()
-                except TimeoutError:
-                    continue
-                await self.take_over(message)
+            self._asks, self._must_list = {EVERYBODY}, True
+            await self._follow(connection)
         finally:
             await connection.close(timeout=1)
+
+    async def _follow(self, connection: asyncpg.Connection[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._liveness.restart(loop.time())
+        beat_at = loop.time()
+        while not connection.is_closed():
+            self._wake.clear()
+            await self._tell(connection)
+            if loop.time() >= beat_at:
+                # Asks the database too, so that a connection that died unseen is found.
+                await self._send(connection, {})
+                self.give_up(loop.time())
+                beat_at = loop.time() + BEAT_S
+            while self._pending:
+                # Stays first in line until it is taken over: a failure must not lose it.
+                await self.take_over(self._pending[0])
+                self._pending.popleft()
+            if not (self._wake.is_set() or self._must_list):
+                await _set_until(self._wake, beat_at)
+
+    async def _tell(self, connection: asyncpg.Connection[Any]) -> None:
+        """Tell who is connected here: everybody where that was asked for, else what is new."""
+        if self._must_list:
+            self._must_list, asks, self._asks = False, sorted(self._asks), set()
+            self._ledger.untold.clear()
+            nodes = self._presence.connected_nodes
+            async with connection.transaction():
+                for at in range(0, len(nodes) or 1, _MOST_IN_A_MESSAGE):
+                    is_last = at + _MOST_IN_A_MESSAGE >= len(nodes)
+                    listed = {"held": nodes[at : at + _MOST_IN_A_MESSAGE], "is_last": is_last}
+                    await self._send(connection, {**listed, "asks": asks if at == 0 else []})
+            return
+        untold = self._ledger.untold
+        while untold:
+            part = dict(list(untold.items())[:_MOST_IN_A_MESSAGE])
+            await self._send(connection, {"online": part})
+            for node_id, is_online in part.items():
+                # It may have come or gone again meanwhile.
+                if untold.get(node_id) == is_online:
+                    del untold[node_id]
+
+    async def _send(self, connection: asyncpg.Connection[Any], message: dict[str, Any]) -> None:
+        """Send a message; an empty one says only that this server is there."""
+        full = {"origin": self._origin, "nodes": [], "users": [], "policy": False, **message}
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, json.dumps(full))
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         message = json.loads(str(payload))
         if message.get("origin") != self._origin:
-            self._pending.put_nowait(message)
-
-    def _beat(self) -> str:
-        """Return a message that says only that this server is there."""
-        return json.dumps({"origin": self._origin, "nodes": [], "users": [], "policy": False})
+            self._pending.append(message)
+            self._wake.set()
 
     def give_up(self, now: float) -> None:
         """Take nodes for offline whose server has been silent for too long."""
-        tailnet = self._ledger.tailnet
         lost = {n for n in self._liveness.silenced(now) if not self._presence.is_connected(n)}
-        gone = {node_id for node_id in lost if tailnet.set_online(node_id, is_online=False)}
+        gone = {n for n in lost if self._ledger.tailnet.set_online(n, is_online=False)}
         if gone:
             _log.warning("another server is silent; its nodes are offline", nodes=len(gone))
             self._ledger.announce(Change(nodes=frozenset(gone)))
 
-    async def _tell_online(self, *, asks: str = "") -> None:
-        """Tell who is connected here, which no row says, and ask a server for the same."""
-        nodes = self._presence.connected_nodes
-        for at in range(0, len(nodes) or 1, _MOST_IN_A_MESSAGE):
-            part = nodes[at : at + _MOST_IN_A_MESSAGE]
-            online = {str(node_id): True for node_id in part}
-            await self._ledger.tell_neighbours({"online": online, "asks": asks if at == 0 else ""})
-
     def _is_held(self, node_id: int) -> bool:
         return self._presence.is_connected(node_id) or self._liveness.is_held(node_id)
 
+    async def catch_up(self) -> None:
+        """Take over what other servers wrote and did not tell yet, if there can be any."""
+        if not self._ledger.database.is_sqlite:
+            await self.read_all()
+
     async def read_all(self) -> None:
         """Take over every row."""
+        tailnet = self._ledger.tailnet
+        before = {node.id: node for node in tailnet}
+        users_before = {user.id for user in tailnet.users}
         async with self._ledger.database.reading() as connection:
             users = await queries.users(connection)
             nodes = await queries.nodes(connection)
-        tailnet = self._ledger.tailnet
-        gone = {node.id for node in tailnet.nodes} - {node.id for node in nodes}
-        news = {node.id for node in nodes if tailnet.node(node.id) != node}
+            tailnet.settings = await queries.settings(connection)
         for user in users:
             tailnet.put_user(user)
-        for node in nodes:
-            if node.id in news:
-                tailnet.put_node(node)
-        for node_id in gone:
-            tailnet.drop_node(node_id)
+        for user_id in users_before - {user.id for user in users}:
+            tailnet.drop_user(user_id)
+        rows = {node.id: self._reports.upon(node) for node in nodes}
+        news = {node_id for node_id in {*before, *rows} if before.get(node_id) != rows.get(node_id)}
+        # What was changed here while the rows were read is read again.
+        await self._read_nodes({n for n in news if tailnet.node(n) is not before.get(n)})
+        for node_id in news:
+            if tailnet.node(node_id) is before.get(node_id):
+                self._put(node_id, rows.get(node_id))
         self._on_foreign_nodes(news)
+        await self._on_policy()
         self._ledger.announce(
-            Change(nodes=frozenset(news | gone), users=frozenset(user.id for user in users))
+            Change(nodes=frozenset(news), users=frozenset(user.id for user in users))
         )
 
     async def take_over(self, message: dict[str, Any]) -> None:
         """Read the rows that a message names, and tell listeners."""
-        origin = str(message["origin"])
+        origin, asked = str(message["origin"]), set(message.get("asks", ()))
         if self._liveness.heard(origin, asyncio.get_running_loop().time()):
-            await self._tell_online(asks=origin)
-        elif message.get("asks") == self._origin:
-            await self._tell_online()
+            self._asks.add(origin)
+            self._must_list = True
+        if asked & {self._origin, EVERYBODY}:
+            self._must_list = True
         node_ids, user_ids = set(message["nodes"]), set(message["users"])
         tailnet = self._ledger.tailnet
-        async with self._ledger.database.reading() as connection:
-            for user_id in user_ids:
-                user = await queries.user(connection, user_id)
-                if user is None:
-                    tailnet.drop_user(user_id)
-                else:
-                    tailnet.put_user(user)
-            for node_id in node_ids:
-                node = await queries.node(connection, node_id)
-                if node is None:
-                    tailnet.drop_node(node_id)
-                else:
-                    tailnet.put_node(node)
-        for node_id, is_online in message.get("online", {}).items():
-            self._liveness.put(origin, int(node_id), is_online=is_online)
-            # A node that moved may have left there after it came here.
-            if is_online or not self._is_held(int(node_id)):
-                tailnet.set_online(int(node_id), is_online=is_online)
-                node_ids.add(int(node_id))
+        if user_ids or message.get("settings"):
+            async with self._ledger.database.reading() as connection:
+                tailnet.settings = await queries.settings(connection)
+                for user_id in user_ids:
+                    user = await queries.user(connection, user_id)
+                    if user is None:
+                        tailnet.drop_user(user_id)
+                    else:
+                        tailnet.put_user(user)
+        await self._read_nodes(node_ids)
+        node_ids |= self._take_presence(origin, message)
         self._on_foreign_nodes(node_ids)
         if message["policy"]:
             await self._on_policy()
         if node_ids or user_ids or message["policy"]:
             self._ledger.announce(Change(nodes=frozenset(node_ids), users=frozenset(user_ids)))
+
+    async def _read_nodes(self, node_ids: set[int]) -> None:
+        """Take over the rows of some nodes."""
+        tailnet, unread = self._ledger.tailnet, set(node_ids)
+        while unread:
+            async with self._ledger.database.reading() as connection:
+                for node_id in sorted(unread):
+                    before = tailnet.node(node_id)
+                    row = await queries.node(connection, node_id)
+                    # A change made here meanwhile is newer than the row: look again.
+                    if tailnet.node(node_id) is before:
+                        self._put(node_id, row)
+                        unread.discard(node_id)
+
+    def _put(self, node_id: int, row: NodeRecord | None) -> None:
+        if row is None:
+            self._ledger.tailnet.drop_node(node_id)
+        else:
+            self._ledger.tailnet.put_node(self._reports.upon(row))
+
+    def _take_presence(self, origin: str, message: dict[str, Any]) -> set[int]:
+        """Note who came to another server or left it; return whose state that changed."""
+        said = {int(number): bool(is_in) for number, is_in in message.get("online", {}).items()}
+        if "held" in message:
+            said.update(dict.fromkeys(message["held"], True))
+            gone = self._liveness.list(origin, message["held"], is_last=message["is_last"])
+            said.update(dict.fromkeys(gone, False))
+        changed = set()
+        for node_id, is_online in said.items():
+            self._liveness.put(origin, node_id, is_online=is_online)
+            # A node that moved may have left there after it came here.
+            is_there = is_online or self._is_held(node_id)
+            if self._ledger.tailnet.set_online(node_id, is_online=is_there):
+                changed.add(node_id)
+        return changed
+
+
+async def _set_until(event: asyncio.Event, at: float) -> None:
+    """Wait until an event is set or a time of the loop's clock is over."""
+    try:
+        async with asyncio.timeout_at(at):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from control.registry import routes
 from control.registry.ledger import Change
 from control.registry.names import label_of_hostname, unique_label
+from control.store.queries import REPORTED
 from control.wire import Hostinfo, usable_endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from control.registry.ledger import Ledger
+    from control.registry.routes import AutoApproved
     from control.store.records import NodeRecord
-    from control.wire import MapRequest, Prefix
+    from control.wire import MapRequest
 
-__all__ = ["Reports", "absorbed", "routes_after_report"]
+__all__ = ["Reports", "absorbed"]
 
 
 def absorbed(node: NodeRecord, request: MapRequest, version: int) -> NodeRecord:
@@ -44,29 +45,10 @@ def _merged(node: NodeRecord, reported: Hostinfo) -> Hostinfo:
     return Hostinfo({**reported.raw, "NetInfo": node.hostinfo.raw["NetInfo"]})
 
 
-def routes_after_report(
-    old: NodeRecord,
-    new: NodeRecord,
-    auto_approved: Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]],
-) -> tuple[Prefix, ...]:
-    """Return the approved routes of a node after it advertised what stands in `new`.
-
-    The policy is asked about routes that were not advertised before, and about no others: a later
-    policy approves and revokes nothing by itself (policy reference 5.5).
-    """
-    known = set(old.hostinfo.routable_ips)
-    fresh = [route for route in new.hostinfo.routable_ips if route not in known]
-    return tuple(dict.fromkeys((*new.approved_routes, *auto_approved(new, fresh))))
-
-
 class Reports:
     """Takes reports in and writes them when asked to."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        auto_approved: Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]],
-    ) -> None:
+    def __init__(self, ledger: Ledger, auto_approved: AutoApproved) -> None:
         self._ledger = ledger
         self._auto_approved = auto_approved
         self._unwritten: set[int] = set()
@@ -79,10 +61,17 @@ class Reports:
         durable = self._with_name_and_routes(node, changed)
         if durable is not changed:
             async with self._ledger.transaction(f"node:{node.id}") as transaction:
-                await transaction.save_node(durable)
-            return durable
+                await transaction.save_node(durable, node)
+            return self._ledger.tailnet.node(node.id) or durable
         self.put(changed)
         return changed
+
+    def upon(self, stored: NodeRecord) -> NodeRecord:
+        """Return a row with what its node reported here and no row says yet."""
+        node = self._ledger.tailnet.node(stored.id)
+        if node is None or stored.id not in self._unwritten:
+            return stored
+        return replace(stored, **{name: getattr(node, name) for name in REPORTED})
 
     def put(self, node: NodeRecord) -> None:
         """Take a record whose news may reach the disk later."""
@@ -106,7 +95,7 @@ class Reports:
     def _with_name_and_routes(self, old: NodeRecord, new: NodeRecord) -> NodeRecord:
         if new.hostinfo is old.hostinfo:
             return new
-        approved = routes_after_report(old, new, self._auto_approved)
+        routed = routes.after_report(old, new, self._auto_approved)
         name = new.given_name
         if new.hostinfo.hostname != old.hostinfo.hostname and not new.is_renamed:
             wanted = label_of_hostname(new.hostinfo.hostname)
@@ -114,6 +103,4 @@ class Reports:
             name = unique_label(
                 wanted, lambda label: label != new.given_name and tailnet.is_name_taken(label)
             )
-        if (approved, name) == (new.approved_routes, new.given_name):
-            return new
-        return replace(new, approved_routes=approved, given_name=name)
+        return routed if name == new.given_name else replace(routed, given_name=name)

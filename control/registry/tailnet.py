@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from control.store.records import TailnetSettings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
@@ -21,13 +23,19 @@ __all__ = ["Tailnet"]
 class Tailnet:
     """Users and nodes by number, nodes by key and by name, and who is connected."""
 
-    def __init__(self, users: Iterable[UserRecord], nodes: Iterable[NodeRecord]) -> None:
+    def __init__(
+        self,
+        users: Iterable[UserRecord],
+        nodes: Iterable[NodeRecord],
+        settings: TailnetSettings | None = None,
+    ) -> None:
         self._users = {user.id: user for user in users}
         self._nodes: dict[int, NodeRecord] = {}
         self._by_key: dict[NodePublic, int] = {}
         self._by_machine: dict[MachinePublic, set[int]] = {}
         self._by_name: dict[str, int] = {}
         self._online: set[int] = set()
+        self.settings = settings or TailnetSettings()
         for node in nodes:
             self.put_node(node)
 

@@ -20,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from control.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 __all__ = ["Database", "normalised_url"]
 
-_MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).with_name("migrations")
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _BUSY_TIMEOUT_MS = 10_000
 
@@ -86,14 +86,38 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Give a transaction that is durable when the block ends, and undone if it raises."""
+    async def writing(
+        self, on_durable: Callable[[], None] | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction that is durable when the block ends, and undone if it raises.
+
+        `on_durable` is called as soon as it is, with nothing in between: not even being cancelled
+        parts what is on disk from what follows from it.
+        """
         async with self._writer, self._engine.connect() as connection:
             if self.is_sqlite:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             # A commit that was begun is waited for: its outcome must not stay unknown.
-            await asyncio.shield(connection.commit())
+            await _to_the_end(connection.commit())
+            if on_durable is not None:
+                on_durable()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work whatever happens; being cancelled meanwhile takes effect afterwards."""
+    running, waiting = asyncio.ensure_future(work), asyncio.current_task()
+    is_cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled and waiting is not None:
+        # The same request, put off: whoever counts requests, as timeouts do, still counts one.
+        waiting.uncancel()
+        waiting.cancel()
+    running.result()
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:
@@ -114,7 +138,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 
 def _migrate(connection: sa.Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")

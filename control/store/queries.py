@@ -6,13 +6,19 @@ durable together or not at all.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from control.errors import AlreadyExistsError, NotFoundError
-from control.store.records import AuditEntry, NodeRecord, PolicyVersion, UserRecord
+from control.store.records import (
+    AuditEntry,
+    NodeRecord,
+    PolicyVersion,
+    TailnetSettings,
+    UserRecord,
+)
 from control.store.rows import (
     audit_entry_of_row,
     node_of_row,
@@ -21,7 +27,14 @@ from control.store.rows import (
     user_of_row,
     user_to_row,
 )
-from control.store.schema import AUDIT_LOG, DELETED_NODES, NODES, POLICY_VERSIONS, USERS
+from control.store.schema import (
+    AUDIT_LOG,
+    DELETED_NODES,
+    NODES,
+    POLICY_VERSIONS,
+    SETTINGS,
+    USERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +45,7 @@ if TYPE_CHECKING:
     from control.keys import NodePublic
 
 __all__ = [
+    "REPORTED",
     "add_audit_entry",
     "add_node",
     "add_policy_version",
@@ -41,12 +55,15 @@ __all__ = [
     "delete_user",
     "deleted_node_machine_key",
     "node",
+    "node_by_key",
     "nodes",
     "policy_version",
     "policy_versions",
     "save_node",
     "save_nodes",
+    "save_settings",
     "save_user",
+    "settings",
     "user",
     "users",
 ]
@@ -133,9 +150,15 @@ async def add_node(connection: AsyncConnection, made: NodeRecord) -> NodeRecord:
         raise AlreadyExistsError("the node's key, name or address is taken") from None
 
 
-async def save_node(connection: AsyncConnection, changed: NodeRecord) -> None:
-    """Write every column of a node; raises NotFoundError or AlreadyExistsError."""
-    statement = NODES.update().where(NODES.c.id == changed.id).values(**node_to_row(changed))
+async def save_node(connection: AsyncConnection, changed: NodeRecord, before: NodeRecord) -> None:
+    """Write the columns in which a node differs from what it was.
+
+    The others may have been changed meanwhile by somebody else, also by another server. Raises
+    NotFoundError or AlreadyExistsError.
+    """
+    old, new = node_to_row(before), node_to_row(changed)
+    values = {name: value for name, value in new.items() if name == "id" or value != old[name]}
+    statement = NODES.update().where(NODES.c.id == changed.id).values(**values)
     try:
         result = await connection.execute(statement)
     except sa.exc.IntegrityError:
@@ -144,7 +167,7 @@ async def save_node(connection: AsyncConnection, changed: NodeRecord) -> None:
         raise NotFoundError(f"there is no node {changed.id}")
 
 
-_REPORTED = (
+REPORTED = (
     "disco_key",
     "hostinfo",
     "endpoints",
@@ -152,6 +175,7 @@ _REPORTED = (
     "capability_version",
     "last_seen",
 )
+"""What a node says about itself and may say again: written late, in batches."""
 
 
 async def save_nodes(connection: AsyncConnection, changed: Iterable[NodeRecord]) -> None:
@@ -162,12 +186,18 @@ async def save_nodes(connection: AsyncConnection, changed: Iterable[NodeRecord])
     statement = (
         NODES.update()
         .where(NODES.c.id == sa.bindparam("the_id"))
-        .values({name: sa.bindparam(f"the_{name}", type_=NODES.c[name].type) for name in _REPORTED})
+        .values({name: sa.bindparam(f"the_{name}", type_=NODES.c[name].type) for name in REPORTED})
     )
     await connection.execute(
         statement,
-        [{"the_id": row["id"], **{f"the_{name}": row[name] for name in _REPORTED}} for row in rows],
+        [{"the_id": row["id"], **{f"the_{name}": row[name] for name in REPORTED}} for row in rows],
     )
+
+
+async def node_by_key(connection: AsyncConnection, key: NodePublic) -> NodeRecord | None:
+    """Return the node with this node key, or None."""
+    rows = await _all(connection, sa.select(NODES).where(NODES.c.node_key == key.to_text()))
+    return node_of_row(rows[0]) if rows else None
 
 
 async def delete_node(connection: AsyncConnection, gone: NodeRecord, now: datetime) -> None:
@@ -211,6 +241,24 @@ async def policy_version(connection: AsyncConnection, version_id: int) -> Policy
     statement = sa.select(POLICY_VERSIONS).where(POLICY_VERSIONS.c.id == version_id)
     rows = await _all(connection, statement)
     return policy_version_of_row(rows[0]) if rows else None
+
+
+async def settings(connection: AsyncConnection) -> TailnetSettings:
+    """Return what administrators set; rows that this version does not know are passed over."""
+    known = {item.name for item in fields(TailnetSettings)}
+    rows = await _all(connection, sa.select(SETTINGS))
+    return TailnetSettings(**{row["name"]: row["value"] for row in rows if row["name"] in known})
+
+
+async def save_settings(
+    connection: AsyncConnection, changed: TailnetSettings, before: TailnetSettings
+) -> None:
+    """Write the settings that differ from what they were."""
+    old = asdict(before)
+    for name, value in asdict(changed).items():
+        if value != old[name]:
+            await connection.execute(SETTINGS.delete().where(SETTINGS.c.name == name))
+            await connection.execute(SETTINGS.insert().values(name=name, value=value))
 
 
 async def add_audit_entry(

@@ -22,6 +22,7 @@ __all__ = [
     "PolicyVersion",
     "RegisterMethod",
     "Role",
+    "TailnetSettings",
     "UserRecord",
 ]
 
@@ -91,6 +92,9 @@ class NodeRecord:
     ipv6: IPv6Address | None
     tags: tuple[str, ...]
     approved_routes: tuple[Prefix, ...]
+    """Whether a person or the policy approved them."""
+    policy_routes: tuple[Prefix, ...] = ()
+    """Those of `approved_routes` that only the policy approved, and may withdraw."""
     hostinfo: Hostinfo
     endpoints: tuple[AddrPort, ...]
     home_derp: int
@@ -121,6 +125,8 @@ class AuthKeyRecord:
     user_id: int | None
     is_reusable: bool
     is_ephemeral: bool
+    is_preauthorized: bool = False
+    """Its nodes need no approval."""
     tags: tuple[str, ...]
     expires_at: datetime | None
     used_at: datetime | None
@@ -148,6 +154,14 @@ class PolicyVersion:
     text: str
     author: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailnetSettings:
+    """What administrators set while the server runs; None is what the configuration says."""
+
+    devices_approval_on: bool | None = None
+    """New nodes wait until somebody approves them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

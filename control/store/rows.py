@@ -54,6 +54,7 @@ _NODE_FROM: dict[str, Callable[[Any], Any]] = {
     "ipv6": _optional(IPv6Address),
     "tags": tuple,
     "approved_routes": lambda texts: tuple(map(ip_network, texts)),
+    "policy_routes": lambda texts: tuple(map(ip_network, texts)),
     "hostinfo": Hostinfo,
     "endpoints": lambda texts: tuple(map(parse_addr_port, texts)),
 }
@@ -67,6 +68,7 @@ _NODE_TO: dict[str, Callable[[Any], Any]] = {
     "ipv6": _optional(str),
     "tags": list,
     "approved_routes": _texts,
+    "policy_routes": _texts,
     "hostinfo": lambda hostinfo: dict(hostinfo.raw),
     "endpoints": _texts,
 }

@@ -23,6 +23,7 @@ __all__ = [
     "METADATA",
     "NODES",
     "POLICY_VERSIONS",
+    "SETTINGS",
     "USERS",
     "UtcTime",
 ]
@@ -88,6 +89,7 @@ AUTH_KEYS = _table(
     sa.Column("user_id", _ID, sa.ForeignKey("users.id")),
     sa.Column("is_reusable", sa.Boolean, nullable=False),
     sa.Column("is_ephemeral", sa.Boolean, nullable=False),
+    sa.Column("is_preauthorized", sa.Boolean, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("expires_at", UtcTime),
     sa.Column("used_at", UtcTime),
@@ -110,6 +112,7 @@ NODES = _table(
     sa.Column("ipv6", sa.Text, unique=True),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("approved_routes", sa.JSON, nullable=False),
+    sa.Column("policy_routes", sa.JSON, nullable=False),
     sa.Column("hostinfo", sa.JSON, nullable=False),
     sa.Column("endpoints", sa.JSON, nullable=False),
     sa.Column("home_derp", sa.Integer, nullable=False),
@@ -144,6 +147,13 @@ POLICY_VERSIONS = _table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("author", sa.Text, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+)
+
+SETTINGS = sa.Table(
+    "settings",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),
 )
 
 AUDIT_LOG = _table(

@@ -33,6 +33,7 @@ class ControlProcess:
             "dns": {"base_domain": "tail.example"},
             "shutdown_spread": 0,
             "register_limit": {"burst": 100_000, "per_second": 100_000},
+            "connect_limit": {"burst": 100_000, "per_second": 100_000},
             **changes,
         }
         # JSON is YAML.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from control.identity.logins import Outcome
-from control.identity.registrar import Admission
+from control.identity.enrolment import Admission
 from control.keys import NodePrivate
 from control.store.records import RegisterMethod
 from control.wire import RegisterAuth, RegisterRequest
@@ -143,7 +143,7 @@ async def test_expired_node_learns_why_and_sees_nobody(control: Control) -> None
         record = ledger.tailnet.node_by_key(node.key.public)
         assert record is not None
         async with ledger.transaction("test") as transaction:
-            await transaction.save_node(replace(record, expires_at=datetime.now(UTC)))
+            await transaction.save_node(replace(record, expires_at=datetime.now(UTC)), record)
         netmap = await stream.until(lambda n: n.self_node.key_expiry is not None)
         if netmap.peers:
             netmap = await stream.until(lambda n: not n.peers)

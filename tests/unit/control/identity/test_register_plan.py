@@ -65,8 +65,9 @@ def test_logout_of_a_foreign_node_looks_like_one_of_an_unknown_node() -> None:
     assert foreign == plan(NEW, expiry=LOGOUT_TIME) == LogOut(None)
 
 
-def test_foreign_node_key_is_refused() -> None:
-    assert isinstance(plan(LIVING, machine=NEW.machine_key), Refuse)
+def test_foreign_node_key_looks_like_an_unknown_one() -> None:
+    for values in ({}, {"auth": RegisterAuth(auth_key="x")}, {"expiry": NOW + HOUR}):
+        assert plan(LIVING, machine=NEW.machine_key, **values) == plan(NEW, **values)
 
 
 def test_expiry_may_be_shortened_but_not_extended() -> None:

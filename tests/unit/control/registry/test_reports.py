@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from control.keys import DiscoPublic
-from control.registry.reports import absorbed, routes_after_report
+from control.registry.reports import absorbed
 from control.wire import Hostinfo, MapRequest
 from tests.support.records import node_record
 
@@ -54,26 +52,3 @@ def test_endpoints_are_replaced_only_when_said(
 
 def test_newest_capability_version_counts() -> None:
     assert absorbed(node_record(), MapRequest(version=120), 145).capability_version == 145
-
-
-def routes_after(before: list[str], now: list[str], approved: list[str]) -> list[str]:
-    """Return what is approved when the policy approves everything that it is asked about."""
-    old = node_record(
-        hostinfo=Hostinfo({"RoutableIPs": before}),
-        approved_routes=tuple(ip_network(route) for route in approved),
-    )
-    new = replace(old, hostinfo=Hostinfo({"RoutableIPs": now}))
-    found = routes_after_report(old, new, lambda _, routes: tuple(routes))
-    return [str(route) for route in found]
-
-
-def test_routes_advertised_before_are_not_approved_by_a_later_policy() -> None:
-    assert routes_after(["10.1.0.0/16"], ["10.1.0.0/16", "10.2.0.0/16"], []) == ["10.2.0.0/16"]
-
-
-def test_route_withdrawn_and_advertised_again_is_asked_about_again() -> None:
-    assert routes_after([], ["10.1.0.0/16"], []) == ["10.1.0.0/16"]
-
-
-def test_approved_routes_stay_when_they_are_withdrawn() -> None:
-    assert routes_after(["10.1.0.0/16"], [], ["10.1.0.0/16"]) == ["10.1.0.0/16"]

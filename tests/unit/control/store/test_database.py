@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from control.errors import InvalidRequestError
 from control.store import queries
-from control.store.database import Database, normalised_url
+from control.store.database import MIGRATIONS, Database, normalised_url
+from control.store.rows import node_to_row
 from control.store.schema import METADATA
-from tests.support.records import user_record
+from tests.support.records import node_record, user_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +34,75 @@ async def test_migrations_build_the_schema(database: Database) -> None:
 
     async with database.reading() as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_routes_approved_before_they_were_told_apart_are_a_persons(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+
+    def build_first(connection: sa.Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+
+    engine = create_async_engine(normalised_url(url))
+    async with engine.begin() as connection:
+        await connection.run_sync(build_first)
+        row = node_to_row(node_record(user_id=None))
+        del row["policy_routes"]
+        names = ", ".join(row)
+        marks = ", ".join(f":{name}" for name in row)
+        values = {
+            name: json.dumps(value) if isinstance(value, dict | list) else value
+            for name, value in row.items()
+        }
+        values["last_seen"] = values["created_at"] = 0
+        await connection.execute(text(f"INSERT INTO nodes ({names}) VALUES ({marks})"), values)  # noqa: S608  names of columns
+    await engine.dispose()
+
+    database = await Database.open(url)
+    async with database.reading() as reading:
+        (node,) = await queries.nodes(reading)
+    await database.close()
+    assert node.approved_routes == node_record().approved_routes
+    assert node.policy_routes == ()
+
+
+async def test_what_follows_from_a_commit_follows_although_nobody_waits(
+    database: Database,
+) -> None:
+    followed, is_written = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing(followed.set) as transaction:
+            await queries.add_user(transaction, user_record())
+            is_written.set()
+
+    for turns in range(30):
+        followed.clear()
+        is_written.clear()
+        writing = asyncio.create_task(write())
+        await is_written.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait({writing})
+        async with database.reading() as connection:
+            found = await queries.users(connection)
+        assert bool(found) == followed.is_set(), turns
+        async with database.writing() as transaction:
+            for user in found:
+                await queries.delete_user(transaction, user.id)
+
+
+async def test_time_limit_around_a_commit_is_still_a_time_limit(database: Database) -> None:
+    async def write() -> None:
+        while True:
+            async with database.writing() as transaction:
+                await queries.users(transaction)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(write(), 0.001)
 
 
 async def test_opening_again_keeps_what_is_there(database_url: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from control.errors import AlreadyExistsError, NotFoundError
 from control.store import queries
+from control.store.records import TailnetSettings
 from control.wire import Hostinfo
 from tests.support.records import NOW, node_record, user_record
 
@@ -108,10 +109,34 @@ async def test_reports_of_nodes_are_saved_without_the_rest(with_ann: Database) -
         assert await queries.nodes(connection) == [reported]
 
 
+async def test_changes_from_one_state_of_a_node_are_both_kept(with_ann: Database) -> None:
+    async with with_ann.writing() as transaction:
+        read = await queries.add_node(transaction, node_record())
+    for changed in (replace(read, given_name="other"), replace(read, expires_at=NOW)):
+        async with with_ann.writing() as transaction:
+            await queries.save_node(transaction, changed, read)
+    async with with_ann.reading() as connection:
+        assert await queries.nodes(connection) == [
+            replace(read, given_name="other", expires_at=NOW)
+        ]
+
+
+async def test_settings_round_trip_one_by_one(database: Database) -> None:
+    untouched = TailnetSettings()
+    async with database.reading() as connection:
+        assert await queries.settings(connection) == untouched
+    for wanted in (True, False, None):
+        changed = TailnetSettings(devices_approval_on=wanted)
+        async with database.writing() as transaction:
+            await queries.save_settings(transaction, changed, await queries.settings(transaction))
+        async with database.reading() as connection:
+            assert await queries.settings(connection) == changed
+
+
 async def test_saving_or_deleting_what_is_not_there_says_so(database: Database) -> None:
     async with database.writing() as transaction:
         with pytest.raises(NotFoundError):
-            await queries.save_node(transaction, node_record(user_id=None))
+            await queries.save_node(transaction, node_record(user_id=None), node_record())
         with pytest.raises(NotFoundError):
             await queries.delete_node(transaction, node_record(), NOW)
         with pytest.raises(NotFoundError):
