@@ -55,6 +55,13 @@ class Control:
         """Where it listens."""
         return ControlUrl("http", "127.0.0.1", self.server.port)
 
+    @property
+    def socket(self) -> Path:
+        """Where its local API is."""
+        path = self.server.config.unix_socket
+        assert path is not None
+        return path
+
     async def add_user(self, name: str = "ann", **values: Any) -> UserRecord:
         """Make a user."""
         async with self.server.ledger.transaction("test") as transaction:

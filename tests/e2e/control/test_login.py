@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from control.identity.logins import Outcome
 from control.identity.enrolment import Admission
+from control.identity.logins import Outcome
 from control.keys import NodePrivate
 from control.store.records import RegisterMethod
 from control.wire import RegisterAuth, RegisterRequest
