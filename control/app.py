@@ -92,6 +92,7 @@ class ControlServer:
     registrar: Registrar
     enrolment: Enrolment
     atlas: Atlas
+    machine: MachineApi
     ts2021: Ts2021
     listener: Listener
     upkeep: Upkeep
@@ -223,6 +224,7 @@ async def _compose(
         registrar=registrar,
         enrolment=enrolment,
         atlas=atlas,
+        machine=machine_api,
         ts2021=ts2021,
         listener=listener,
         upkeep=upkeep,

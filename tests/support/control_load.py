@@ -234,7 +234,9 @@ class Load:
     ) -> None:
         promises = self._promises
         # Tagging ends an expiry.
-        wanted = {name: value, "expires": False} if name == "tags" else {name: value}
+        wanted: dict[str, Any] = {name: value}
+        if name == "tags":
+            wanted["expires"] = False
         for each, its_value in wanted.items():
             if (number, each) in promises.kept:
                 promises.begun.setdefault((number, each), []).append(its_value)

@@ -88,16 +88,16 @@ async def test_servers_outlive_their_database(
 ) -> None:
     chance = random.Random(11)  # noqa: S311  moments, no secrets
     url = postgres.url()
-    limits = {name: {"burst": 10**6, "per_second": 10**6} for name in ("register_limit",)}
+    limits = {"register_limit": {"burst": 10**6, "per_second": 10**6}}
     here = control_config(tmp_path, database=url, **limits)
     there = control_config(tmp_path, database=url, unix_socket=str(tmp_path / "two.sock"), **limits)
     nodes = TestNode("watch-one"), TestNode("watch-two")
     promises, slowest = Promises(), 0.0
     async with running_control(here) as one, running_control(there) as two:
-        key = await one.add_auth_key(tags=("tag:watch",))
+        keys = [await one.add_auth_key(tags=("tag:watch",)) for _ in nodes]
         async with nodes[0].connected(one) as first, nodes[1].connected(two) as second:
-            await nodes[0].join(first, key)
-            await nodes[1].join(second, key)
+            await nodes[0].join(first, keys[0])
+            await nodes[1].join(second, keys[1])
             streams = nodes[0].stream(first), nodes[1].stream(second)
             for stream in streams:
                 await stream.next()
