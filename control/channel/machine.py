@@ -8,6 +8,7 @@ a slow stream cannot send waits in its own buffer and holds nobody else up.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -205,8 +206,10 @@ class ControlChannel:
         waiting = sum(len(each.body) for each in self._incoming.values())
         if len(request.body) + len(data) > MAX_BODY_BYTES or waiting + len(data) > _MAX_WAITING:
             del self._incoming[stream]
-            self._http.send_headers(stream, [(":status", "413")], end_stream=True)
-            self._http.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
+            # Either of these may find the stream ended from the other side meanwhile.
+            with suppress(h2.exceptions.StreamClosedError):
+                self._http.send_headers(stream, [(":status", "413")], end_stream=True)
+                self._http.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
             return
         request.body += data
 

@@ -96,7 +96,9 @@ class Site:
 
     async def _verify(self, request: web.Request) -> web.Response:
         """Tell a relay whether a node may use it; anything in doubt may not."""
-        body = await request.content.read(_MAX_VERIFY_BYTES + 1)
+        body = b""
+        while len(body) <= _MAX_VERIFY_BYTES and (piece := await request.content.readany()):
+            body += piece
         return web.json_response({"Allow": len(body) <= _MAX_VERIFY_BYTES and self._admits(body)})
 
     def _admits(self, body: bytes) -> bool:

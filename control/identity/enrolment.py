@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Enrolment", "EnrolmentSettings", "RefusedError"]
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 20
+"""Two servers that let many nodes in at once reach for the same names and addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Enrolment:
         self._may_tag = may_tag
         self._auto_approved = auto_approved
         self._catch_up = catch_up
+        self._names_in_making: set[str] = set()
 
     def with_requested_tags(self, admission: Admission, tags: tuple[str, ...]) -> Admission:
         """Turn a user's login into a tagged node's, if the user owns every tag asked for."""
@@ -188,9 +190,7 @@ class Enrolment:
             user_id=None if admission.user is None else admission.user.id,
             auth_key_id=admission.auth_key.id if admission.auth_key else None,
             register_method=admission.method,
-            given_name=unique_label(
-                label_of_hostname(hostinfo.hostname), self._tailnet.is_name_taken
-            ),
+            given_name=unique_label(label_of_hostname(hostinfo.hostname), self._is_name_taken),
             is_renamed=False,
             ipv4=ipv4,
             ipv6=ipv6,
@@ -207,6 +207,7 @@ class Enrolment:
             created_at=now,
         )
         made = routes.new_owner(made, self._auto_approved)
+        self._names_in_making.add(made.given_name)
         try:
             async with self._ledger.transaction(_actor(admission)) as transaction:
                 await self._claim(transaction, admission)
@@ -224,7 +225,12 @@ class Enrolment:
             if self._tailnet.node_by_key(made.node_key) is None:
                 self._free(ipv4, ipv6)
             raise
+        finally:
+            self._names_in_making.discard(made.given_name)
         return added
+
+    def _is_name_taken(self, name: str) -> bool:
+        return name in self._names_in_making or self._tailnet.is_name_taken(name)
 
     async def _claim(self, transaction: Transaction, admission: Admission) -> None:
         key = admission.auth_key
@@ -261,7 +267,7 @@ class Enrolment:
             return node
         if node.given_name.startswith(f"{wanted}-") and self._tailnet.is_name_taken(wanted):
             return node
-        return replace(node, given_name=unique_label(wanted, self._tailnet.is_name_taken))
+        return replace(node, given_name=unique_label(wanted, self._is_name_taken))
 
     def release(self, node: NodeRecord) -> None:
         """Give the addresses of a deleted node back."""

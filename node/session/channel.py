@@ -39,6 +39,8 @@ __all__ = [
     "ResponseStarted",
 ]
 
+MAX_BODY_BYTES: Final = 1 << 20
+"""What control servers take (control reference 3)."""
 _WINDOW_BYTES: Final = 4 << 20
 _CONNECTION_WINDOW_BYTES: Final = 1 << 30
 
@@ -103,6 +105,7 @@ class ClientChannel:
         self._sealer: RecordSealer | None = None
         self._ready = [upgrade_request(host, self._handshake.initiation)]
         self._http = _new_http()
+        self._unsent: dict[int, bytes] = {}
 
     @property
     def is_established(self) -> bool:
@@ -140,6 +143,8 @@ class ClientChannel:
 
     def request(self, method: str, path: str, body: bytes) -> int:
         """Send a request and return its stream; raises ChannelError when no more are taken."""
+        if len(body) > MAX_BODY_BYTES:
+            raise ChannelError(f"a request of {len(body)} bytes: no control server takes it")
         try:
             stream: int = self._http.get_next_available_stream_id()
             self._http.send_headers(
@@ -154,24 +159,34 @@ class ClientChannel:
                 ],
                 end_stream=not body,
             )
-            self._send_body(stream, body)
+            if body:
+                self._unsent[stream] = body
+                self._send_body(stream)
         except h2.exceptions.ProtocolError as error:
             raise ChannelError(f"HTTP/2: {type(error).__name__}") from None
         return stream
 
     def cancel(self, stream: int) -> None:
         """Give up a response."""
+        self._unsent.pop(stream, None)
         try:
             self._http.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
         except h2.exceptions.ProtocolError:
             return
 
-    def _send_body(self, stream: int, body: bytes) -> None:
-        # Requests are far smaller than the window that every server opens with.
-        step = self._http.max_outbound_frame_size
-        for at in range(0, len(body), step):
-            piece = body[at : at + step]
-            self._http.send_data(stream, piece, end_stream=at + step >= len(body))
+    def _send_body(self, stream: int) -> None:
+        """Send of a body what the server's window takes; the rest follows when it opens."""
+        body, at = self._unsent.pop(stream), 0
+        while at < len(body):
+            room = min(
+                self._http.local_flow_control_window(stream), self._http.max_outbound_frame_size
+            )
+            if room <= 0:
+                self._unsent[stream] = body[at:]
+                return
+            piece = body[at : at + room]
+            at += len(piece)
+            self._http.send_data(stream, piece, end_stream=at == len(body))
 
     def _open(self, data: bytes) -> bytes:
         if self._upgrade is not None:
@@ -199,9 +214,15 @@ class ClientChannel:
             case h2.events.DataReceived(stream_id=int(stream), data=bytes(data)):
                 self._http.acknowledge_received_data(event.flow_controlled_length or 0, stream)
                 events.append(BodyReceived(stream, data))
+            case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                for stream in list(self._unsent):
+                    self._send_body(stream)
             case h2.events.StreamEnded(stream_id=int(stream)):
+                # An answer to half a request: the server does not want the rest.
+                self._unsent.pop(stream, None)
                 events.append(ResponseEnded(stream))
             case h2.events.StreamReset(stream_id=int(stream)):
+                self._unsent.pop(stream, None)
                 events.append(ResponseFailed(stream))
             case h2.events.ConnectionTerminated():
                 raise ChannelError("the server ends the connection")

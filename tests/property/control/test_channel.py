@@ -55,14 +55,16 @@ class Pair:
         self.to_client = HEAD + self.server.transmit()
         self.to_server = b""
         self.bodies: dict[int, bytes] = {}
+        self.statuses: dict[int, int] = {}
         self.ended: set[int] = set()
         self.asked: list[RequestReceived] = []
 
     def feed_client(self, data: bytes) -> None:
         for event in self.client.receive(data):
             match event:
-                case ResponseStarted(stream=stream):
+                case ResponseStarted(stream=stream, status=status):
                     self.bodies[stream] = b""
+                    self.statuses[stream] = status
                 case BodyReceived(stream=stream, data=piece):
                     self.bodies[stream] += piece
                 case ResponseEnded(stream=stream):
@@ -79,6 +81,12 @@ class Pair:
                 self.server.send(event.stream, event.body * 3)
                 self.server.finish(event.stream)
         self.to_client += self.server.transmit()
+
+    def ask(self, body: bytes) -> int:
+        """Send a request as far as it goes at once."""
+        stream = self.client.request("POST", "/machine/map", body)
+        self.to_server += self.client.transmit()
+        return stream
 
     def pump(self, sizes: list[int]) -> None:
         """Carry bytes in pieces of the given sizes until nothing is on its way."""
