@@ -147,6 +147,10 @@ async def use_api(control: Control, secrets: Secrets) -> None:
                             secrets.add("issued key", rest)
 
 
+def files_of_database(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.glob("control.db*"))
+
+
 async def test_no_secret_is_logged_or_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +182,7 @@ async def test_no_secret_is_logged_or_stored(
     for harmless in ("registration refused", "login failed", "listening"):
         assert harmless in said
     assert secrets.found_in(said) == []
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("control.db*"))
+    stored = files_of_database(tmp_path)
     assert b"auth_keys" in stored
     assert secrets.found_in(stored.decode("latin-1")) == []
     assert len(secrets.known) > 20
