@@ -221,8 +221,8 @@ class Load:
                 await self._promise(api, number, "routes", routes, call)
             case _:
                 is_ending = turn // 4 % 2 == 0
-                call = ("expire", {} if is_ending else {"disableExpiry": True})
-                await self._promise(api, number, "expires", is_ending, call)
+                body = {} if is_ending else {"disableExpiry": True}
+                await self._promise(api, number, "expires", is_ending, ("expire", body))
 
     async def _promise(
         self,
