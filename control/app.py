@@ -206,7 +206,6 @@ async def _compose(
         long_paths=frozenset({"/ts2021"}),
     )
     ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config), listener.prove)
-    upkeep = Upkeep(ledger, enrolment, presence, reports, keeper)
     neighbours = Neighbours(
         ledger,
         origin=origin,
@@ -215,6 +214,7 @@ async def _compose(
         presence=presence,
         reports=reports,
     )
+    upkeep = Upkeep(ledger, enrolment, presence, reports, keeper, neighbours.holds)
     return ControlServer(
         config=config,
         database=database,

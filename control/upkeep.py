@@ -12,6 +12,7 @@ from control.policies.withdrawal import withdraw_routes
 from control.registry.ledger import Change
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from control.identity.enrolment import Enrolment
@@ -38,12 +39,15 @@ class Upkeep:
         presence: Presence,
         reports: Reports,
         keeper: PolicyKeeper,
+        is_held_elsewhere: Callable[[int], bool],
     ) -> None:
+        """`is_held_elsewhere` tells whether a node is connected to another server."""
         self._ledger = ledger
         self._enrolment = enrolment
         self._presence = presence
         self._reports = reports
         self._keeper = keeper
+        self._is_held_elsewhere = is_held_elsewhere
         self._looked_at = ledger.now()
         self._is_changed = False
         ledger.listen(self._note)
@@ -84,10 +88,12 @@ class Upkeep:
             self._went_offline(node_id)
         self.tell_expiries()
         for node_id in due.abandoned:
-            # What fails now is due again at the next tick.
-            self._presence.expect(node_id, now - self._presence.ephemeral_timeout_s)
-            await self._give_up(node_id)
-            self._presence.forget(node_id)
+            try:
+                await self._give_up(node_id, now)
+            except BaseException:
+                # It is due again at the next tick.
+                self._presence.expect(node_id, now - self._presence.ephemeral_timeout_s)
+                raise
         if self._is_changed:
             self._is_changed = False
             try:
@@ -114,15 +120,23 @@ class Upkeep:
 
     def _went_offline(self, node_id: int) -> None:
         node = self._ledger.tailnet.node(node_id)
-        if node is None or not self._ledger.tailnet.set_online(node_id, is_online=False):
+        if node is None:
+            return
+        self._ledger.tell_neighbours(node_id, is_online=False)
+        if self._is_held_elsewhere(node_id):
+            return
+        if not self._ledger.tailnet.set_online(node_id, is_online=False):
             return
         now: datetime = self._ledger.now()
         self._reports.put(replace(node, last_seen=now))
-        self._ledger.tell_neighbours(node_id, is_online=False)
 
-    async def _give_up(self, node_id: int) -> None:
+    async def _give_up(self, node_id: int, now: float) -> None:
         node = self._ledger.tailnet.node(node_id)
         if node is None or self._presence.is_connected(node_id):
+            return
+        if self._is_held_elsewhere(node_id):
+            # The other server watches over it; should that one die, it has the full time again.
+            self._presence.expect(node_id, now)
             return
         async with self._ledger.transaction("upkeep") as transaction:
             await transaction.delete_node(node)

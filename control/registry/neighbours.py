@@ -161,6 +161,10 @@ class Neighbours:
             _log.warning("another server is silent; its nodes are offline", nodes=len(gone))
             self._ledger.announce(Change(nodes=frozenset(gone)))
 
+    def holds(self, node_id: int) -> bool:
+        """Return whether a node is connected to another server."""
+        return self._liveness.is_held(node_id)
+
     def _is_held(self, node_id: int) -> bool:
         return self._presence.is_connected(node_id) or self._liveness.is_held(node_id)
 

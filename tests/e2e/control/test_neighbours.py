@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 
+from control.operations.nodes import approve_routes, expire_node, rename_node
 from control.registry.liveness import SILENCE_S
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import TestNode, control_config, running_control
 from tests.support.postgres import find_postgres, postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.support.control_server import Control
@@ -126,3 +129,66 @@ async def test_server_that_starts_learns_who_is_connected_elsewhere(
                     lambda n: any(p.online and p.name.startswith("alpha") for p in n.peers.values())
                 )
     assert netmap.peers
+
+
+async def test_node_that_moved_is_neither_offline_nor_given_up(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    key = await one.add_auth_key(await one.add_user(), is_ephemeral=True)
+    node = TestNode("alpha")
+    async with node.connected(two) as there:
+        async with node.connected(one) as here:
+            await node.join(here, key)
+            await node.stream(here).next()
+            # Registered at one server a moment ago, and known to the other.
+            kept = node.stream(there)
+            await kept.next()
+            (record,) = two.server.ledger.tailnet.nodes
+            neighbours, tailnet = one.server.neighbours, one.server.ledger.tailnet
+            await holds(lambda: neighbours.holds(record.id))
+        await holds(lambda: one.server.ts2021.connection_count == 0)
+        loop = asyncio.get_running_loop()
+        await one.server.upkeep.tick(loop.time() + 11)
+        await one.server.upkeep.tick(loop.time() + 3600)
+        assert tailnet.is_online(record.id)
+    await holds(lambda: two.server.ts2021.connection_count == 0)
+    await two.server.upkeep.tick(loop.time() + 11)
+    await holds(lambda: not tailnet.is_online(record.id))
+    await two.server.upkeep.tick(loop.time() + 3600)
+    await holds(lambda: tailnet.node(record.id) is None)
+
+
+async def holds(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  servers have no event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_changes_to_one_node_at_both_servers_are_both_kept(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    await one.server.keeper.set('{"tagOwners": {"tag:x": []}}', "test")
+    key = await one.add_auth_key(await one.add_user())
+    node = TestNode("alpha")
+    async with node.connected(one) as client:
+        await node.join(client, key)
+    (record,) = one.server.ledger.tailnet.nodes
+    await holds(lambda: two.server.ledger.tailnet.node(record.id) is not None)
+    await asyncio.gather(
+        rename_node(one.server.ledger, "t", record.id, "n", domain="tail.example"),
+        approve_routes(two.server.ledger, "t", record.id, (ip_network("10.0.0.0/8"),)),
+        expire_node(one.server.ledger, "t", record.id, datetime.now(UTC)),
+    )
+
+    def is_whole(control: Control) -> bool:
+        found = control.server.ledger.tailnet.node(record.id)
+        return (
+            found is not None
+            and found.given_name == "n"
+            and found.expires_at is not None
+            and found.approved_routes == (ip_network("10.0.0.0/8"),)
+        )
+
+    await holds(lambda: is_whole(one) and is_whole(two))

@@ -50,3 +50,15 @@ def test_server_that_comes_back_after_silence_is_new(liveness: Liveness) -> None
 def test_own_deafness_is_no_silence_of_others(liveness: Liveness) -> None:
     liveness.restart(100)
     assert liveness.silenced(100) == ()
+
+
+def test_list_replaces_what_was_held_once_it_is_complete() -> None:
+    liveness = Liveness()
+    liveness.heard("one", 0.0)
+    for node_id in (1, 2, 3):
+        liveness.put("one", node_id, is_online=True)
+    assert liveness.list("one", [1], is_last=False) == frozenset()
+    # Came between the parts of the list.
+    liveness.put("one", 9, is_online=True)
+    assert liveness.list("one", [3], is_last=True) == {2}
+    assert [node_id for node_id in range(10) if liveness.is_held(node_id)] == [1, 3, 9]
