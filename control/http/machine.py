@@ -224,9 +224,10 @@ class MachineApi:
                     await stream.send(self._atlas.keep_alive[is_compressed])
 
     def _set_online(self, node_id: int) -> None:
+        # Another server may hold it too, and has to know who does when it lets go.
+        self._ledger.tell_neighbours(node_id, is_online=True)
         if self._ledger.tailnet.set_online(node_id, is_online=True):
             self._ledger.announce(Change(nodes=frozenset({node_id})))
-            self._ledger.tell_neighbours(node_id, is_online=True)
 
     async def _farewell(self, wanted: MapRequest, request: ChannelRequest) -> ChannelResponse:
         """Tell a deleted node to log in again; anybody else learns nothing."""
