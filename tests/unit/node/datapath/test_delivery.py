@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from node.datapath import delivery
 from node.datapath.delivery import Delivery
 from node.datapath.gate import Gate
 from node.datapath.segment import LEAD, TAG
@@ -112,7 +111,7 @@ def test_refused_group_is_written_packet_by_packet_and_not_tried_again(
     def refuse(fd: int, data: bytes) -> int:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr(delivery.os, "write", refuse)
+    monkeypatch.setattr("node.datapath.delivery.os.write", refuse)
     packets = [udp_packet("fd00::1", "fd00::2", 7, 9, bytes([n]) * 300) for n in range(4)]
     bed.deliver(packets)
     assert [one[HEADER_BYTES:] for one in bed.written()] == packets
