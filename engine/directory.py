@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.netset.address import BITS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,11 +69,34 @@ class DirectoryNode:
     online: bool = True
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     """Posture attributes, such as `node:os`."""
+    _spelled: tuple[tuple[str, ...], tuple[str, ...]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """IPv4 then IPv6, as far as there."""
         return tuple(a for a in (self.ipv4, self.ipv6) if a is not None)
+
+    @property
+    def address_texts(self) -> tuple[str, ...]:
+        """Addresses as on the wire."""
+        return self._texts()[0]
+
+    @property
+    def host_prefixes(self) -> tuple[str, ...]:
+        """Addresses as on the wire, with their length."""
+        return self._texts()[1]
+
+    def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        # Spelled once: a node outlives many directories.
+        if self._spelled is None:
+            texts = tuple(map(str, self.addresses))
+            pairs = zip(texts, self.addresses, strict=True)
+            hosts = tuple(f"{text}/{BITS[address.version]}" for text, address in pairs)
+            object.__setattr__(self, "_spelled", (texts, hosts))
+            return texts, hosts
+        return self._spelled
 
 
 class Settings(NamedTuple):

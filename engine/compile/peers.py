@@ -9,9 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.bits import members
-from engine.netset.address import BITS
 from engine.netset.constants import INTERNET
-from engine.netset.ranges import AddressRange, parse_ranges
+from engine.netset.ranges import AddressRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +55,7 @@ class PeerCompiler:
 
     def peers(self, index: int) -> tuple[PeerView, ...]:
         """Return a node's peers in topology order."""
-        visible = self._visible[index]
+        visible = self.visible[index]
         routes = self._shown_routes(index)
         return tuple(self._view(index, peer, routes.get(peer, ())) for peer in members(visible))
 
@@ -69,29 +68,27 @@ class PeerCompiler:
     def _view(self, viewer: int, peer: int, routes: Strings) -> PeerView:
         node = self._directory.nodes[peer]
         addresses = self._addresses(node, viewer)
-        exits = node.exit_routes if self._offers_exit(peer) >> viewer & 1 else ()
+        exits = node.exit_routes if self.exit_users.get(peer, 0) >> viewer & 1 else ()
         return PeerView(peer, (*addresses, *routes, *exits), routes)
 
     def _addresses(self, node: DirectoryNode, viewer: int) -> Strings:
-        hosts, without_ipv4 = self._hosts[node.index], self._without_ipv4
+        hosts, without_ipv4 = self._hosts[node.index], self.without_ipv4
         if without_ipv4 and (node.index in without_ipv4 or viewer in without_ipv4):
             return tuple(host for host in hosts if ":" in host)
         return hosts
 
     @cached_property
     def _hosts(self) -> list[Strings]:
-        return [
-            tuple(f"{address}/{BITS[address.version]}" for address in node.addresses)
-            for node in self._directory.nodes
-        ]
+        return [node.host_prefixes for node in self._directory.nodes]
 
     @cached_property
-    def _without_ipv4(self) -> frozenset[int]:
+    def without_ipv4(self) -> frozenset[int]:
+        """Indices of the nodes that neither have nor see addresses of IPv4."""
         nodes = range(len(self._directory.nodes))
         return frozenset(i for i in nodes if self._capabilities.has_ipv4_disabled(i))
 
     @cached_property
-    def _visible(self) -> list[int]:
+    def visible(self) -> list[int]:
         """For each node, the set of its peers: the relation is symmetric (5.1)."""
         seen = [0] * len(self._filters)
         pairs = [(nodes, self._reachers(sources)) for sources, nodes in self._receivers.items()]
@@ -136,7 +133,7 @@ class PeerCompiler:
         mask = self._text_masks.get(text)
         if mask is None:
             mask = 0
-            for wanted in parse_ranges(text):
+            for wanted in self._compiler.locator.ranges(text):
                 for index in self._compiler.locator.holding(wanted):
                     mask |= 1 << index
                 for index in self._compiler.locator.routing(wanted):
@@ -156,20 +153,19 @@ class PeerCompiler:
             self._permitted[key] = mask
         return mask
 
-    def _offers_exit(self, index: int) -> int:
-        """Return the nodes that may use a node as their exit (5.4)."""
-        return self._exit_masks[index]
-
     @cached_property
-    def _exit_masks(self) -> list[int]:
-        masks = [0] * len(self._filters)
+    def exit_users(self) -> dict[int, int]:
+        """For each exit node, the set of nodes that may use it (5.4)."""
+        users: dict[int, int] = {}
         for node in self._directory.nodes:
             if not node.exit_routes:
                 continue
+            mask = 0
             for rule in self._filters[node.index]:
                 if any(ip == "*" or ip in _INTERNET for ip, _ in rule.dst_ports):
-                    masks[node.index] |= self._reachers(rule.src_ips)
-        return masks
+                    mask |= self._reachers(rule.src_ips)
+            users[node.index] = mask
+        return users
 
     @cached_property
     def _candidates(self) -> dict[str, list[tuple[DirectoryNode, Route]]]:
@@ -184,32 +180,32 @@ class PeerCompiler:
 
     def _shown_routes(self, viewer: int) -> dict[int, Strings]:
         """Return, by peer, the subnet routes that a viewer is shown (5.4)."""
-        shown: dict[int, list[str]] = {}
-        for text, holders in self._candidates.items():
-            chosen = self._chosen(viewer, text, holders)
-            if chosen is not None:
-                shown.setdefault(chosen, []).append(text)
+        bit = 1 << viewer
         return {
-            peer: tuple(r.text for r in self._directory.nodes[peer].routes if r.text in texts)
-            for peer, texts in shown.items()
+            peer: tuple(
+                r.text for r in self._directory.nodes[peer].routes if shown.get(r.text, 0) & bit
+            )
+            for peer, shown in self.shown_routes.items()
         }
 
-    def _chosen(
-        self, viewer: int, text: str, holders: list[tuple[DirectoryNode, Route]]
-    ) -> int | None:
-        first, route = holders[0]
-        if first.index == viewer:
-            return None
-        if (
-            self._permits(first.index, route) >> viewer & 1
-            or self._hearers[text] >> viewer & 1
-            or any(node.index == viewer for node, _ in holders)
-        ):
-            return first.index
-        for node, held in holders[1:]:
-            if self._permits(node.index, held) >> viewer & 1:
-                return node.index
-        return None
+    @cached_property
+    def shown_routes(self) -> dict[int, dict[str, int]]:
+        """For each router and each of its routes, the set of nodes that are shown it (5.4)."""
+        shown: dict[int, dict[str, int]] = {}
+        everyone = (1 << len(self._filters)) - 1
+        for text, holders in self._candidates.items():
+            first, route = holders[0]
+            left = everyone & ~(1 << first.index)
+            chosen = self._permits(first.index, route) | self._hearers[text]
+            for node, _ in holders:
+                chosen |= 1 << node.index
+            for node, held in holders:
+                if node is not first:
+                    chosen = self._permits(node.index, held)
+                if chosen & left:
+                    shown.setdefault(node.index, {})[text] = chosen & left
+                left &= ~chosen
+        return shown
 
     @cached_property
     def _hearers(self) -> dict[str, int]:
@@ -224,7 +220,7 @@ class PeerCompiler:
         """Return the routed prefixes that one wire string overlaps."""
         found = self._routes_met.get(text)
         if found is None:
-            spans = parse_ranges(text)
+            spans = self._compiler.locator.ranges(text)
             nodes = {i for span in spans for i in self._compiler.locator.routing(span)}
             found = self._routes_met[text] = tuple(
                 dict.fromkeys(

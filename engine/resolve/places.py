@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from engine.directory import Directory
+    from engine.netset.address import Address
 
 __all__ = ["Locator"]
 
@@ -38,11 +39,18 @@ class Locator:
         return found
 
     def _look_up(self, text: str) -> Iterator[int]:
-        for wanted in parse_ranges(text):
+        for wanted in self.ranges(text):
             yield from self.holding(wanted)
             yield from self.routing(wanted)
-        if IpSet.of(text).issubset(INTERNET_SET):
+        if self._exit_nodes and IpSet.of(text).issubset(INTERNET_SET):
             yield from self._exit_nodes
+
+    def ranges(self, text: str) -> tuple[AddressRange, ...]:
+        """Return what a wire string stands for; those of devices need no reading."""
+        address = self._by_text.get(text)
+        if address is None:
+            return parse_ranges(text)
+        return (AddressRange(address.version, address.value, address.value),)
 
     def holding(self, wanted: AddressRange) -> Iterator[int]:
         """Yield the devices with an address in the range."""
@@ -59,6 +67,14 @@ class Locator:
             if ends[at] >= wanted.first:
                 yield indices[at]
             at -= 1
+
+    @cached_property
+    def _by_text(self) -> dict[str, Address]:
+        return {
+            text: address
+            for node in self._directory.nodes
+            for text, address in zip(node.address_texts, node.addresses, strict=True)
+        }
 
     @cached_property
     def _addresses(self) -> dict[int, tuple[list[int], list[int]]]:

@@ -145,7 +145,7 @@ class Resolver:
 
     @cached_property
     def _address_texts(self) -> list[Strings]:
-        return [tuple(str(a) for a in node.addresses) for node in self.directory.nodes]
+        return [node.address_texts for node in self.directory.nodes]
 
     @cached_property
     def _untagged(self) -> tuple[int, ...]:
