@@ -1,8 +1,8 @@
 """The shared side of all map streams: the network in force, and pieces encoded once for everybody.
 
 Changes come from the ledger. Those that rules or routes depend on lead to a new `NetworkView`,
-compiled once for all of them that arrive together; every other one goes straight to the sessions
-that were told of the node.
+compiled once for all of them that arrive together, and only sessions that it says something new
+to are woken; every other change goes straight to the sessions that were told of the node.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from control.mapper.network import NetworkView, directory_of, structure_of, structures
-from control.mapper.session import MapSession
+from control.mapper.session import MapSession, Part
 from control.mapper.wire_node import Seen, wire_node
 from control.wire import TAGGED_DEVICES, Debug, DerpMap, DnsConfig, UserProfile, format_time
 from control.wire.framing import KEEP_ALIVE_JSON, compress, dump_json, frame
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from control.mapper.network import PeerRoutes
+    from control.mapper.network import KnownNodes, PeerRoutes
     from control.registry.ledger import Change
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord, UserRecord
+    from engine.directory import Directory
     from policy.model.document import Policy
 
 __all__ = ["Atlas", "SelfState"]
@@ -72,6 +73,7 @@ class Atlas:
         self._compressed: OrderedDict[bytes, bytes] = OrderedDict()
         self._stale = asyncio.Event()
         self._is_owners_news = False
+        self._known: KnownNodes = {}
         self.network = self._new_network()
         self.keep_alive = {
             True: frame(compress(KEEP_ALIVE_JSON)),
@@ -92,6 +94,7 @@ class Atlas:
             if node is None:
                 self._structures.pop(node_id, None)
                 self._peer_pieces.pop(node_id, None)
+                self._known.pop(node_id, None)
                 self._stale.set()
                 if session is not None:
                     session.end()
@@ -131,21 +134,34 @@ class Atlas:
     async def refresh(self) -> None:
         """Bring the network up to date now."""
         self._stale.clear()
-        directory = directory_of(self._tailnet, name=self._domain, domains=self._mail_domains)
-        network = NetworkView(self._policy, directory)
+        network = NetworkView(self._policy, self._directory(), self.network)
         # The directory is a snapshot, so another thread may work on it while requests go on.
-        await asyncio.to_thread(network.prepare)
+        news = await asyncio.to_thread(network.prepare)
+        left = set(self.network.node_ids).difference(network.node_ids)
         self.network = network
         if self._is_owners_news:
             self._is_owners_news = False
             self._wake_all()
-        for session in self._sessions.values():
-            session.wake.set()
+        for node_id in news.views | left:
+            self._follow(node_id, Part.VIEWS)
+        for node_id in news.rules | left:
+            self._follow(node_id, Part.RULES)
+        for node_id in news.selves | left:
+            self._follow(node_id, Part.SELF)
+
+    def _follow(self, node_id: int, part: Part) -> None:
+        session = self._sessions.get(node_id)
+        if session is not None:
+            session.follow(part)
+
+    def _directory(self) -> Directory:
+        return directory_of(
+            self._tailnet, name=self._domain, domains=self._mail_domains, known=self._known
+        )
 
     def _new_network(self) -> NetworkView:
         self._structures = structures(self._tailnet.nodes, self._tailnet)
-        directory = directory_of(self._tailnet, name=self._domain, domains=self._mail_domains)
-        network = NetworkView(self._policy, directory)
+        network = NetworkView(self._policy, self._directory())
         network.prepare()
         return network
 

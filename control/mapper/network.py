@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control.policies.applicants import group_names
+from engine.bits import members
 from engine.compile.network import CompiledNetwork
 from engine.compile.peers import primary_routes
 from engine.directory import Directory, DirectoryNode, DirectoryUser, Route, Settings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NetworkView",
+    "News",
     "PeerRoutes",
     "directory_of",
     "effective_routes",
@@ -45,6 +47,17 @@ class PeerRoutes(NamedTuple):
 
     allowed_ips: Texts
     primary_routes: Texts
+
+
+class News(NamedTuple):
+    """Numbers of the nodes for which a network says something else than the one before."""
+
+    views: frozenset[int]
+    """Those that see other peers, or peers otherwise."""
+    rules: frozenset[int]
+    """Those with other filters or SSH rules."""
+    selves: frozenset[int]
+    """Those that see themselves otherwise."""
 
 
 def effective_routes(node: NodeRecord) -> tuple[Prefix, ...]:
@@ -75,17 +88,46 @@ def structure_of(node: NodeRecord, *, is_online: bool) -> tuple[Any, ...]:
     )
 
 
-def directory_of(tailnet: Tailnet, *, name: str, domains: frozenset[str] | None) -> Directory:
-    """Return what the compiler needs to know; nodes that wait for approval are not in it."""
+KnownNodes = dict[int, tuple["NodeRecord", str | None, bool, DirectoryNode]]
+"""Nodes of earlier directories by number, with what each was made from."""
+
+
+def directory_of(
+    tailnet: Tailnet, *, name: str, domains: frozenset[str] | None, known: KnownNodes | None = None
+) -> Directory:
+    """Return what the compiler needs to know; nodes that wait for approval are not in it.
+
+    Nodes that are as they were in `known` are taken from there, and new ones are put there.
+    """
     users = tailnet.users
     logins = {user.id: user.login_name for user in users}
     authorized = (node for node in tailnet.nodes if node.is_authorized)
+    found = {} if known is None else known
     nodes = tuple(
-        _directory_node(index, node, logins, is_online=tailnet.is_online(node.id))
+        _known_node(found, index, node, logins, is_online=tailnet.is_online(node.id))
         for index, node in enumerate(authorized)
     )
     settings = Settings(name=name, domains=domains)
     return Directory(tuple(map(_directory_user, users)), nodes, settings)
+
+
+def _known_node(
+    known: KnownNodes, index: int, node: NodeRecord, logins: dict[int, str], *, is_online: bool
+) -> DirectoryNode:
+    login = None if node.user_id is None or node.tags else logins.get(node.user_id)
+    held = known.get(node.id)
+    if (
+        held is not None
+        and held[0] is node
+        and held[1:3] == (login, is_online)
+        and held[3].index == index
+    ):
+        return held[3]
+    made = _directory_node(index, node, login, is_online=is_online)
+    if held is not None and held[3] == made:
+        made = held[3]
+    known[node.id] = (node, login, is_online, made)
+    return made
 
 
 def _directory_user(user: UserRecord) -> DirectoryUser:
@@ -99,7 +141,7 @@ def _directory_user(user: UserRecord) -> DirectoryUser:
 
 
 def _directory_node(
-    index: int, node: NodeRecord, logins: dict[int, str], *, is_online: bool
+    index: int, node: NodeRecord, login: str | None, *, is_online: bool
 ) -> DirectoryNode:
     routes = effective_routes(node)
     os = node.hostinfo.os
@@ -109,7 +151,7 @@ def _directory_node(
         hostname=node.given_name,
         ipv4=None if node.ipv4 is None else Address(4, int(node.ipv4)),
         ipv6=None if node.ipv6 is None else Address(6, int(node.ipv6)),
-        user=None if node.user_id is None or node.tags else logins.get(node.user_id),
+        user=login,
         tags=node.tags,
         routes=tuple(_route(route) for route in routes if route not in EXIT_ROUTES),
         exit_routes=tuple(str(route) for route in routes if route in EXIT_ROUTES),
@@ -127,18 +169,31 @@ def _route(prefix: Prefix) -> Route:
 class NetworkView:
     """Answers by node number. Work is done when first asked for, then kept."""
 
-    def __init__(self, policy: Policy, directory: Directory) -> None:
-        self._compiled = CompiledNetwork(policy, directory)
-        self._directory = directory
+    def __init__(
+        self, policy: Policy, directory: Directory, before: NetworkView | None = None
+    ) -> None:
+        self.compiled: CompiledNetwork = CompiledNetwork(
+            policy, directory, None if before is None else before.compiled
+        )
         self._ids = tuple(int(node.id) for node in directory.nodes)
         self._index = {node_id: index for index, node_id in enumerate(self._ids)}
         self._primary = primary_routes(directory)
 
-    def prepare(self) -> None:
-        """Do the shared part of the work now; safe in another thread."""
-        _ = self._compiled.packet_filters, self._compiled.capabilities, self._compiled.ssh
-        if self._ids:
-            self._compiled.peers.peers(0)
+    def prepare(self) -> News:
+        """Do the shared part of the work now; safe in another thread.
+
+        Returns what is new since `before`, or everything where there is none.
+        """
+        changes = self.compiled.settle()
+        if changes is None:
+            everybody = frozenset(self._ids)
+            return News(everybody, everybody, everybody)
+        return News(*(frozenset(self._ids[at] for at in members(mask)) for mask in changes))
+
+    @property
+    def node_ids(self) -> tuple[int, ...]:
+        """Numbers of the nodes in the directory."""
+        return self._ids
 
     def __contains__(self, node_id: object) -> bool:
         return node_id in self._index
@@ -146,12 +201,12 @@ class NetworkView:
     @cached_property
     def has_ssh(self) -> bool:
         """Whether any node can have SSH rules."""
-        return bool(self._compiled.policy.ssh)
+        return bool(self.compiled.policy.ssh)
 
     def packet_filter(self, node_id: int) -> tuple[FilterRule, ...]:
         """Return the rules of a node; none for a node that is not in the directory."""
         index = self._index.get(node_id)
-        return () if index is None else self._compiled.packet_filters[index]
+        return () if index is None else self.compiled.packet_filters[index]
 
     def peers(self, node_id: int) -> dict[int, PeerRoutes]:
         """Return a node's peers by number, ascending."""
@@ -161,7 +216,7 @@ class NetworkView:
         ids = self._ids
         return {
             ids[peer]: PeerRoutes(allowed_ips, routes)
-            for peer, allowed_ips, routes in self._compiled.peers.peers(index)
+            for peer, allowed_ips, routes in self.compiled.peers.peers(index)
         }
 
     def own_routes(self, node_id: int) -> PeerRoutes:
@@ -169,26 +224,24 @@ class NetworkView:
         index = self._index.get(node_id)
         if index is None:
             return PeerRoutes((), ())
-        return PeerRoutes(
-            self._compiled.peers.self_allowed_ips(index), self._primary.get(index, ())
-        )
+        return PeerRoutes(self.compiled.peers.self_allowed_ips(index), self._primary.get(index, ()))
 
     def self_capabilities(self, node_id: int) -> dict[str, Any]:
         """Return the capability map that a node has."""
         index = self._index.get(node_id)
-        return {} if index is None else self._compiled.capabilities.self_map(index)
+        return {} if index is None else self.compiled.capabilities.self_map(index)
 
     def peer_capabilities(self, node_id: int) -> dict[str, Any]:
         """Return the capability map under which peers see a node."""
         index = self._index.get(node_id)
-        return {} if index is None else self._compiled.capabilities.peer_map(index)
+        return {} if index is None else self.compiled.capabilities.peer_map(index)
 
     def ssh_rules(self, node_id: int) -> list[dict[str, Any]]:
         """Return a node's SSH rules in the wire's JSON."""
         index = self._index.get(node_id)
         if index is None or not self.has_ssh:
             return []
-        return [rule.to_wire() for rule in self._compiled.ssh_policy(index)]
+        return [rule.to_wire() for rule in self.compiled.ssh_policy(index)]
 
 
 def structures(nodes: Iterable[NodeRecord], tailnet: Tailnet) -> dict[int, tuple[Any, ...]]:

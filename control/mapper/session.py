@@ -8,6 +8,7 @@ memory and never hears of states that are over.
 from __future__ import annotations
 
 import asyncio
+from enum import Flag, auto
 from typing import TYPE_CHECKING, Any
 
 from control.mapper.wire_node import Seen, patch_between
@@ -19,11 +20,25 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from control.mapper.atlas import Atlas, SelfState
-    from control.mapper.network import NetworkView, PeerRoutes
+    from control.mapper.network import PeerRoutes
     from control.store.records import UserRecord
     from engine.rules import FilterRule
 
-__all__ = ["MapSession"]
+__all__ = ["MapSession", "Part"]
+
+
+class Part(Flag):
+    """Parts of what a node is told that follow from the network in force."""
+
+    VIEWS = auto()
+    """Its peers, with their addresses and routes."""
+    RULES = auto()
+    """Its packet filter and SSH policy."""
+    SELF = auto()
+    """Itself."""
+
+
+EVERY_PART = Part.VIEWS | Part.RULES | Part.SELF
 
 
 class MapSession:
@@ -36,7 +51,8 @@ class MapSession:
         """The stream must end: the node is gone or has another stream."""
         self._atlas = atlas
         self._wants_peers = wants_peers
-        self._network: NetworkView | None = None
+        self._is_first = True
+        self._old_parts = EVERY_PART
         self._views: dict[int, PeerRoutes] = {}
         self._told: dict[int, Seen] = {}
         self._dirty: set[int] = set()
@@ -52,6 +68,11 @@ class MapSession:
     def mark(self, node_ids: Iterable[int]) -> None:
         """Note that these nodes may be seen differently now."""
         self._dirty.update(node_ids)
+        self.wake.set()
+
+    def follow(self, part: Part) -> None:
+        """Note that the network in force says something new to the node."""
+        self._old_parts |= part
         self.wake.set()
 
     def mark_all(self) -> None:
@@ -73,23 +94,26 @@ class MapSession:
         """Return the JSON to send, or None where the node knows everything."""
         if not self.is_over:
             self.wake.clear()
-        is_first = self._network is None
-        is_new_network = self._network is not self._atlas.network
+        is_first, self._is_first = self._is_first, False
+        old = EVERY_PART if self._must_check_all else self._old_parts
         suspects = set(self._dirty)
-        if is_new_network or self._must_check_all:
-            suspects |= self._take_network()
+        if Part.VIEWS in old:
+            suspects |= self._take_views()
         if self._must_check_all:
             suspects |= self._views.keys() | self._told.keys()
         fields: dict[str, bytes] = {}
-        if is_new_network or self._must_check_all or self.node_id in self._dirty:
+        if Part.SELF in old or self.node_id in self._dirty:
             self._tell_self(fields)
         if self._derp_json != self._atlas.derp_json:
             fields["DERPMap"] = self._derp_json = self._atlas.derp_json
-        self._tell_peers(fields, suspects, is_first=is_first)
-        if is_new_network or self._must_check_all:
+        if suspects or is_first or self._must_check_all:
+            self._tell_peers(fields, suspects, is_first=is_first)
+        if Part.RULES in old:
             self._tell_rules(fields)
+        if self._must_check_all:
             self._tell_dns(fields)
         self._must_check_all = False
+        self._old_parts = Part(0)
         self._dirty.clear()
         if is_first:
             fields.update(self._atlas.first_fields(now))
@@ -97,11 +121,10 @@ class MapSession:
             return None
         return b"{" + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in fields.items()) + b"}"
 
-    def _take_network(self) -> set[int]:
+    def _take_views(self) -> set[int]:
         """Follow the network in force; return the peers that it shows otherwise than before."""
-        self._network = self._atlas.network
         may_see = self._wants_peers and self._atlas.may_see_peers(self.node_id)
-        old, self._views = self._views, self._network.peers(self.node_id) if may_see else {}
+        old, self._views = self._views, self._atlas.network.peers(self.node_id) if may_see else {}
         if old == self._views:
             return set()
         return {n for n in old.keys() | self._views.keys() if old.get(n) != self._views.get(n)}
@@ -155,9 +178,10 @@ class MapSession:
     def _tell_rules(self, fields: dict[str, bytes]) -> None:
         rules: tuple[FilterRule, ...] = ()
         ssh_json = b'{"rules":[]}'
-        if self._network is not None and self._atlas.may_see_peers(self.node_id):
-            rules = self._network.packet_filter(self.node_id)
-            ssh_json = dump_json({"rules": self._network.ssh_rules(self.node_id)})
+        network = self._atlas.network
+        if self._atlas.may_see_peers(self.node_id):
+            rules = network.packet_filter(self.node_id)
+            ssh_json = dump_json({"rules": network.ssh_rules(self.node_id)})
         if rules != self._filter:
             self._filter = rules
             fields["PacketFilters"] = dump_json({BASE_FILTER: [rule.to_wire() for rule in rules]})

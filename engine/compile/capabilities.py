@@ -60,6 +60,27 @@ class CapabilityCompiler:
                 capabilities[_FUNNEL_WITHOUT_HTTPS] = None
         return dict(sorted(capabilities.items()))
 
+    @property
+    def general(self) -> tuple[Any, ...]:
+        """Everything that `self_map` takes from no single node."""
+        settings = self._directory.settings
+        return (
+            self._directory.name,
+            settings.auto_update,
+            settings.https_certificates,
+            self._policy.randomize_client_port,
+        )
+
+    def own(self, index: int) -> tuple[Any, ...]:
+        """Return everything that `self_map` takes from one node, cheap to compare."""
+        node = self._directory.nodes[index]
+        user = None if node.user is None else self._directory.by_login.get(node.user)
+        return (
+            self._granted[index],
+            node.user is None,
+            None if user is None else user.role,
+        )
+
     def peer_map(self, index: int) -> dict[str, Any]:
         """Return what others are told of a node; mostly nothing (7.3)."""
         node = self._directory.nodes[index]

@@ -7,6 +7,7 @@ it holds.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from engine.rules import FilterRule, NetPortRange, Origin
 from policy.model.selectors import Autogroup, Wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from engine.compile.plan import NetworkRule, Slot
     from engine.directory import Directory, DirectoryNode
@@ -59,7 +60,9 @@ class _Hit(NamedTuple):
 class FilterCompiler:
     """Compiles the packet filter of any node of a directory."""
 
-    def __init__(self, policy: Policy, directory: Directory) -> None:
+    def __init__(
+        self, policy: Policy, directory: Directory, before: FilterCompiler | None = None
+    ) -> None:
         self.directory = directory
         self.resolver = Resolver(policy, directory)
         self.locator = Locator(directory)
@@ -68,6 +71,9 @@ class FilterCompiler:
         self._apps = AppCompiler(self.plan.apps, self.resolver, self.locator, self._self_sources)
         self._sources: list[Strings] = []
         self._source_ids: dict[Strings, int] = {}
+        # Equal lists of sources are one object, in the next network too, so that comparing
+        # filters costs little.
+        self._known = {} if before is None else before.source_lists
         self._hits: list[list[_Hit]] = [[] for _ in directory.nodes]
         self._everywhere: list[_Hit] = []
         self._self_rules: list[tuple[int, NetworkRule, Key]] = []
@@ -77,6 +83,12 @@ class FilterCompiler:
         self._texts: dict[tuple[int, int], tuple[tuple[NetPortRange, ...], ...]] = {}
         for index, rule in enumerate(self.plan.network):
             self._index(index, rule)
+        self._known = {}
+
+    @property
+    def source_lists(self) -> dict[Strings, Strings]:
+        """Each list of sources in any filter, by its value."""
+        return {texts: texts for texts in self._sources}
 
     def compile(self, index: int) -> tuple[FilterRule, ...]:
         """Return a node's packet filter, in order; empty where nothing is allowed to it."""
@@ -101,6 +113,58 @@ class FilterCompiler:
         for node in self.directory.nodes:
             yield node, self.compile(node.index)
 
+    def compile_after(
+        self, before: FilterCompiler, filters: Sequence[tuple[FilterRule, ...]]
+    ) -> Iterator[tuple[FilterRule, ...]]:
+        """Yield every node's filter; `before` made `filters` for an earlier policy or directory.
+
+        A filter is taken over where everything that `compile` would read is as it was.
+        """
+        earlier = {node.id: node for node in before.directory.nodes}
+        changed = self._changed_rules(before)
+        for node in self.directory.nodes:
+            old = earlier.get(node.id)
+            if old is not None and self._is_filtered_alike(node, before, old, changed):
+                yield filters[old.index]
+            else:
+                yield self.compile(node.index)
+
+    def _changed_rules(self, before: FilterCompiler) -> frozenset[int] | None:
+        """Return the rules that are not what `before` has in their place; None for all of them."""
+        old, new = before.plan, self.plan
+        if len(old.network) != len(new.network) or old.apps or new.apps:
+            return None
+        changed = frozenset(
+            number
+            for number, (was, now) in enumerate(zip(old.network, new.network, strict=True))
+            if was != now
+            or before._first.get(before._keys[number]) != self._first.get(self._keys[number])
+            or any(
+                before._texts.get((number, place)) != self._texts.get((number, place))
+                for place in range(len(now.slots))
+            )
+        )
+        # What every node has a share in must be the same throughout.
+        everywhere = {hit.rule for hit in self._everywhere}
+        is_shared_alike = before._everywhere == self._everywhere and not everywhere & changed
+        return changed if is_shared_alike else None
+
+    def _is_filtered_alike(
+        self,
+        node: DirectoryNode,
+        before: FilterCompiler,
+        old: DirectoryNode,
+        changed: frozenset[int] | None,
+    ) -> bool:
+        if changed is None or (node.tags and (self._via_rules or before._via_rules)):
+            return False
+        if node.user is not None and (self._self_rules or before._self_rules):
+            return False
+        if node is not old and replace(old, index=node.index) != node:
+            return False
+        hits = self._hits[node.index]
+        return hits == before._hits[old.index] and not any(hit.rule in changed for hit in hits)
+
     def _merge(self, key: Key, pieces: list[_Piece]) -> FilterRule:
         source, protocol = key
         return FilterRule(
@@ -114,7 +178,7 @@ class FilterCompiler:
         found = self._source_ids.get(sources)
         if found is None:
             found = self._source_ids[sources] = len(self._sources)
-            self._sources.append(sources)
+            self._sources.append(self._known.get(sources, sources))
         return found
 
     def _index(self, index: int, rule: NetworkRule) -> None:

@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.compile.capabilities import CapabilityCompiler
+from engine.compile.changes import changes_between
 from engine.compile.filters import FilterCompiler
 from engine.compile.peers import PeerCompiler
 from engine.compile.ssh import SshCompiler
 
 if TYPE_CHECKING:
+    from engine.compile.changes import Changes
     from engine.compile.ssh import SshPolicyRule
     from engine.directory import Directory
     from engine.rules import FilterRule
@@ -20,21 +22,40 @@ __all__ = ["CompiledNetwork"]
 
 
 class CompiledNetwork:
-    """A policy compiled for a directory; each part is worked out when first asked for."""
+    """A policy compiled for a directory; each part is worked out when first asked for.
 
-    def __init__(self, policy: Policy, directory: Directory) -> None:
+    With `before`, what that network worked out already is taken over where it still holds.
+    """
+
+    def __init__(
+        self, policy: Policy, directory: Directory, before: CompiledNetwork | None = None
+    ) -> None:
         self.policy = policy
         self.directory = directory
+        self._before = before
+
+    def settle(self) -> Changes | None:
+        """Work everything out now, and return what is new since `before`; None where there is none.
+
+        Lets go of `before`.
+        """
+        _ = self.packet_filters, self.capabilities, self.ssh, self.peers.visible
+        changes = None if self._before is None else changes_between(self._before, self)
+        self._before = None
+        return changes
 
     @cached_property
     def filters(self) -> FilterCompiler:
         """The compiler of packet filters."""
-        return FilterCompiler(self.policy, self.directory)
+        before = None if self._before is None else self._before.filters
+        return FilterCompiler(self.policy, self.directory, before)
 
     @cached_property
     def packet_filters(self) -> tuple[tuple[FilterRule, ...], ...]:
         """Every node's packet filter, in topology order."""
-        return tuple(rules for _, rules in self.filters.compile_all())
+        if self._before is None:
+            return tuple(rules for _, rules in self.filters.compile_all())
+        return tuple(self.filters.compile_after(self._before.filters, self._before.packet_filters))
 
     @cached_property
     def capabilities(self) -> CapabilityCompiler:
@@ -44,7 +65,8 @@ class CompiledNetwork:
     @cached_property
     def ssh(self) -> SshCompiler:
         """The compiler of SSH policies."""
-        return SshCompiler(self.policy, self.filters.resolver)
+        before = None if self._before is None else self._before.ssh
+        return SshCompiler(self.policy, self.filters.resolver, before)
 
     @cached_property
     def peers(self) -> PeerCompiler:

@@ -49,6 +49,11 @@ class SshPolicyRule(NamedTuple):
     """Kept by the server, never sent."""
     origin: Origin
 
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """The part that nodes are told."""
+        return self[:6]
+
     def to_wire(self) -> dict[str, Any]:
         """Return the rule in the wire's own JSON spelling (6.1)."""
         action = dict(_CHECK if self.check else _ACCEPT)
@@ -83,15 +88,30 @@ class _Sources(NamedTuple):
 class SshCompiler:
     """Compiles the SSH policy of any node."""
 
-    def __init__(self, policy: Policy, resolver: Resolver) -> None:
+    def __init__(
+        self, policy: Policy, resolver: Resolver, before: SshCompiler | None = None
+    ) -> None:
         self._resolver = resolver
         self._directory: Directory = resolver.directory
+        self._compiled: dict[int, tuple[SshPolicyRule, ...]] = {}
+        self._owned: dict[tuple[int, str], tuple[int, ...]] = {}
+        # Equal lists of principals are one object, in the next network too, so that comparing
+        # policies costs little.
+        self._known: dict[Strings, Strings] = {} if before is None else before.principal_lists
+        self.principal_lists: dict[Strings, Strings] = {}
+        """Each list of principals in any rule, by its value."""
         self._rules = [(rule, self._sources(rule)) for rule in policy.ssh]
         self._targets = [self._destinations(rule) for rule in policy.ssh]
         self._principals: dict[tuple[int, ...], Strings] = {}
 
     def compile(self, index: int) -> tuple[SshPolicyRule, ...]:
         """Return a node's rules: checks before accepts, else in file order."""
+        found = self._compiled.get(index)
+        if found is None:
+            found = self._compiled[index] = self._compile(index)
+        return found
+
+    def _compile(self, index: int) -> tuple[SshPolicyRule, ...]:
         node = self._directory.nodes[index]
         rules = [
             compiled
@@ -143,7 +163,7 @@ class SshCompiler:
     ) -> Iterator[SshPolicyRule]:
         by_self = node.user is not None and any(_is_self(selector) for selector in rule.dst)
         if by_self:
-            mine = tuple(i for i in sources.nodes if self._owner(i) == node.user)
+            mine = self._owned_sources(number, sources, node.user or "")
             yield from self._split(rule, sources, mine)
         if node.index in self._targets[number]:
             yield from self._split(rule, sources, sources.nodes)
@@ -152,8 +172,16 @@ class SshCompiler:
             if node.user is None:
                 yield self._make(rule, (node.index,), sources.users)
             else:
-                own = tuple(i for i in sources.nodes if self._owner(i) == node.user)
+                own = self._owned_sources(number, sources, node.user)
                 yield from self._split(rule, sources, own)
+
+    def _owned_sources(self, number: int, sources: _Sources, login: str) -> tuple[int, ...]:
+        """Return a rule's sources that one user owns, worked out once for all nodes of theirs."""
+        owned = self._owned.get((number, login))
+        if owned is None:
+            owned = tuple(i for i in sources.nodes if self._owner(i) == login)
+            self._owned[number, login] = owned
+        return owned
 
     def _split(
         self, rule: SshRule, sources: _Sources, nodes: tuple[int, ...]
@@ -182,7 +210,8 @@ class SshCompiler:
         principals = self._principals.get(nodes)
         if principals is None:
             texts = (text for i in nodes for text in self._resolver.address_texts(i))
-            principals = self._principals[nodes] = tuple(sorted(texts))
+            principals = self._shared(tuple(sorted(texts)))
+            self._principals[nodes] = principals
         return SshPolicyRule(
             principals=principals,
             ssh_users=users,
@@ -193,6 +222,9 @@ class SshCompiler:
             check_period_ns=rule.check_period_ns,
             origin=Origin("ssh", rule.position, rule.line),
         )
+
+    def _shared(self, texts: Strings) -> Strings:
+        return self.principal_lists.setdefault(texts, self._known.get(texts, texts))
 
     def _recorders(self, rule: SshRule) -> Iterator[str]:
         for selector in rule.recorder:
