@@ -1,0 +1,126 @@
+"""A network that follows another: it says what a fresh one says, and knows to whom that is new."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+
+from engine.compile.network import CompiledNetwork
+from engine.compile.peers import primary_routes
+from engine.directory import Directory, DirectoryNode
+from tests.support.policies.documents import random_acl, random_grant
+from tests.support.policies.scenario import Scenario, random_scenario, randoms
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from policy.model.document import Policy
+
+quiet = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+STEPS = 6
+
+
+class Told:
+    """What each node is told by a network, by the node's id."""
+
+    def __init__(self, network: CompiledNetwork) -> None:
+        nodes = network.directory.nodes
+        primary = primary_routes(network.directory)
+        self.views: dict[str, Any] = {}
+        self.rules: dict[str, Any] = {}
+        self.selves: dict[str, Any] = {}
+        for node in nodes:
+            self.views[node.id] = {
+                nodes[view.node].id: (
+                    view.allowed_ips,
+                    view.primary_routes,
+                    network.capabilities.peer_map(view.node),
+                )
+                for view in network.peers.peers(node.index)
+            }
+            told = network.node_to_wire(node.index)
+            self.rules[node.id] = told["packetFilter"], told["sshPolicy"]
+            self.selves[node.id] = (
+                told["selfAllowedIPs"],
+                told["selfCapMap"],
+                primary.get(node.index),
+            )
+
+
+def _numbered(nodes: list[DirectoryNode]) -> tuple[DirectoryNode, ...]:
+    """Return nodes in their places; one that is in its place already stays the same object."""
+    return tuple(
+        node if node.index == index else replace(node, index=index)
+        for index, node in enumerate(nodes)
+    )
+
+
+def _changed_node(rng: Random, node: DirectoryNode, others: list[DirectoryNode]) -> DirectoryNode:
+    model = rng.choice(others)
+    match rng.randrange(4):
+        case 0:
+            return replace(node, online=not node.online)
+        case 1:
+            return replace(node, user=model.user, tags=model.tags)
+        case 2:
+            return replace(node, routes=model.routes, exit_routes=model.exit_routes)
+        case _:
+            return replace(node, attributes=model.attributes, hostname=f"{node.hostname}x")
+
+
+def _next_directory(rng: Random, directory: Directory, everyone: Directory) -> Directory:
+    nodes = {node.id: node for node in directory.nodes}
+    for _ in range(rng.choice((0, 1, 1, 2, 5))):
+        node = rng.choice(everyone.nodes)
+        if node.id in nodes and rng.random() < 0.4:
+            del nodes[node.id]
+        elif node.id in nodes:
+            nodes[node.id] = _changed_node(rng, nodes[node.id], list(everyone.nodes))
+        else:
+            nodes[node.id] = node
+    ordered = [nodes[node.id] for node in everyone.nodes if node.id in nodes]
+    return Directory(directory.users, _numbered(ordered), directory.settings)
+
+
+def _next_policy(rng: Random, scenario: Scenario) -> Policy:
+    document = dict(scenario.document)
+    section = rng.choice(("acls", "grants"))
+    name = next((n for n in document if n.lower() == section), section)
+    rules = list(document.get(name, ()))
+    if rules and rng.random() < 0.5:
+        rules.pop(rng.randrange(len(rules)))
+    if rng.random() < 0.7:
+        rule = random_acl(rng) if section == "acls" else random_grant(rng)
+        rules.insert(rng.randrange(len(rules) + 1), rule)
+    return Scenario(document | {name: rules}, scenario.inventory).policy
+
+
+@given(randoms)
+@quiet
+def test_whatever_changes_the_follower_is_as_good_as_new(rng: Random) -> None:
+    scenario = random_scenario(rng)
+    everyone = scenario.directory
+    if not everyone.nodes:
+        return
+    policy, directory = scenario.policy, everyone
+    network = CompiledNetwork(policy, directory)
+    assert network.settle() is None
+    told = Told(network)
+    for _ in range(STEPS):
+        if rng.random() < 0.4:
+            policy = _next_policy(rng, scenario)
+        if rng.random() < 0.7:
+            directory = _next_directory(rng, directory, everyone)
+        network = CompiledNetwork(policy, directory, network)
+        changes = network.settle()
+        assert changes is not None
+        before, told = told, Told(network)
+        fresh = Told(CompiledNetwork(policy, directory))
+        assert (told.views, told.rules, told.selves) == (fresh.views, fresh.rules, fresh.selves)
+        for node in directory.nodes:
+            for part, mask in changes._asdict().items():
+                if not mask >> node.index & 1:
+                    was = getattr(before, part)[node.id]
+                    assert was == getattr(told, part)[node.id], (part, node.id)
