@@ -1,11 +1,15 @@
-"""Clients of the control benchmark: one process, many nodes, each with a real control client."""
+"""Clients of the control benchmark: one process, many nodes, each with a connection of its own.
+
+Each does what a node does on the wire: the upgrade, Noise, HTTP/2, zstd. Of a message it looks for
+the bytes that it waits for and reads no more, because it shares the processor with the server
+that is measured.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import os
-import random
 import resource
 import sys
 import time
@@ -14,24 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from control.keys import DiscoPrivate, MachinePrivate, MachinePublic, NodePrivate
 from control.wire import Hostinfo, MapRequest
-from node.session.driver import (
-    Backoff,
-    ControlClient,
-    ControlLostError,
-    ControlUrl,
-    fetch_server_key,
-)
+from control.wire.framing import KEEP_ALIVE_JSON, MapFrameDecoder, dump_json
+from node.session.channel import BodyReceived, ClientChannel, ResponseStarted
+from node.session.driver import ControlClient, ControlUrl, fetch_server_key
 from node.session.login import Login, Registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from control.wire import MapResponse
-
 __all__ = ["FleetOrder", "run_fleet", "seeded_key"]
 
 _AT_ONCE = 32
+_CONNECT_S = 120.0
 _QUIET_S = 2.0
 
 
@@ -41,11 +40,11 @@ class FleetOrder(Enum):
     READY = auto()
     CONNECT = auto()
     SETTLE = auto()
-    WATCH_PORT = auto()
-    WATCH_NAME = auto()
-    WATCH_GONE = auto()
+    WATCH = auto()
     ARRIVALS = auto()
     JOIN = auto()
+    RECONNECT = auto()
+    CPU = auto()
 
 
 def seeded_key(kind: str, number: int) -> bytes:
@@ -60,21 +59,71 @@ def run_fleet(pipe: Connection, numbers: list[int], port: int) -> None:
     asyncio.run(_Fleet(numbers, ControlUrl("http", "127.0.0.1", port)).serve(pipe))
 
 
+class _Client(asyncio.Protocol):
+    """One node's map stream. `on_message` hears of each message that is no keepalive."""
+
+    def __init__(
+        self, channel: ClientChannel, request: bytes, on_message: Callable[[bytes], None]
+    ) -> None:
+        self._channel = channel
+        self._request = request
+        self._on_message = on_message
+        self._decoder = MapFrameDecoder(is_compressed=True)
+        self._transport: asyncio.Transport | None = None
+        self._is_asked = False
+        self._is_leaving = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+            transport.write(self._channel.transmit())
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._channel.receive(data):
+            match event:
+                case ResponseStarted(status=status) if status != 200:
+                    raise RuntimeError(f"the server answered {status}")
+                case BodyReceived(data=piece):
+                    for document in self._decoder.receive(piece):
+                        if document != KEEP_ALIVE_JSON:
+                            self._on_message(document)
+                case _:
+                    pass
+        if self._channel.is_established and not self._is_asked:
+            self._is_asked = True
+            self._channel.request("POST", "/machine/map", self._request)
+        if self._transport is not None and (out := self._channel.transmit()):
+            self._transport.write(out)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._is_leaving:
+            # A client that fails would only make the numbers look better.
+            print(f"client lost its connection: {exc!r}", file=sys.stderr, flush=True)
+            os._exit(3)
+
+    def leave(self) -> None:
+        self._is_leaving = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class _Fleet:
     def __init__(self, numbers: list[int], url: ControlUrl) -> None:
         self._numbers = numbers
         self._url = url
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: dict[int, _Client] = {}
+        self._first: dict[int, asyncio.Future[float]] = {}
         self._key = MachinePublic.zero()
         self._heard_at = time.monotonic()
         self._due: set[int] = set()
         self._arrivals: list[float] = []
         self._others = 0
-        self._is_hit: Callable[[MapResponse], bool] = lambda _: False
+        self._wanted = b""
         self._may_hear: set[int] = set()
         self._all_arrived = asyncio.Event()
 
     async def serve(self, pipe: Connection) -> None:
+        asyncio.get_running_loop().set_exception_handler(_give_up)
         while True:
             order, values = await asyncio.to_thread(pipe.recv)
             pipe.send(await self._obey(order, **values))
@@ -84,101 +133,84 @@ class _Fleet:
             case FleetOrder.READY:
                 self._key = await fetch_server_key(self._url)
             case FleetOrder.CONNECT:
-                await self._connect_all()
+                await self._connect_all(at_once=_AT_ONCE)
+            case FleetOrder.RECONNECT:
+                for client in self._clients.values():
+                    client.leave()
+                began = time.monotonic()
+                arrived = await self._connect_all(at_once=len(self._numbers))
+                return [at - began for at in arrived]
             case FleetOrder.SETTLE:
                 while time.monotonic() - self._heard_at < _QUIET_S:  # noqa: ASYNC110  quiet is the event
                     await asyncio.sleep(0.1)
-            case FleetOrder.WATCH_PORT:
-                port = values["port"]
-                self._watch(values["affected"], lambda message: _has_port(message, port))
-            case FleetOrder.WATCH_NAME:
-                name = values["name"]
-                self._watch(values["watchers"], lambda message: _has_name(message, name))
-            case FleetOrder.WATCH_GONE:
-                node_id = values["node_id"]
-                self._watch(
-                    values["watchers"], lambda message: node_id in (message.peers_removed or ())
-                )
+            case FleetOrder.WATCH:
+                self._watch(values["numbers"], values["text"].encode())
             case FleetOrder.ARRIVALS:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(120):
                     await self._all_arrived.wait()
                 # What is not due any more would come now.
                 await asyncio.sleep(0.3)
                 return self._arrivals, self._others
             case FleetOrder.JOIN:
                 return await self._join(values["name"], values["key"])
+            case FleetOrder.CPU:
+                return time.process_time()
         return None
 
-    def _watch(self, numbers: list[int], is_hit: Callable[[MapResponse], bool]) -> None:
+    def _watch(self, numbers: list[int], text: bytes) -> None:
         self._due = set(self._numbers) & set(numbers)
         self._may_hear = set(self._due)
         self._arrivals, self._others = [], 0
-        self._is_hit = is_hit
+        self._wanted = text
         self._all_arrived.clear()
         if not self._due:
             self._all_arrived.set()
 
-    async def _connect_all(self) -> None:
-        slots, first = asyncio.Semaphore(_AT_ONCE), asyncio.Queue[int]()
-        for number in self._numbers:
-            self._start(self._live(number, slots, first))
-        for _ in self._numbers:
-            await first.get()
+    async def _connect_all(self, *, at_once: int) -> list[float]:
+        """Connect every node; return when each had its first map."""
+        slots = asyncio.Semaphore(at_once)
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        async def connect(number: int) -> float:
+            async with slots, asyncio.timeout(_CONNECT_S):
+                return await self._connect(number)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # A client that fails would only make the numbers look better.
-            print(f"client failed: {task.exception()!r}", file=sys.stderr, flush=True)
-            os._exit(3)
+        return list(await asyncio.gather(*map(connect, self._numbers)))
 
-    async def _live(self, number: int, slots: asyncio.Semaphore, first: asyncio.Queue[int]) -> None:
-        backoff, is_first = Backoff(random.random), True
-        while is_first:
-            await slots.acquire()
-            try:
-                is_first = await self._poll(number, slots, first)
-            except ControlLostError:
-                # As a node does: come back a little later, until the first map is there.
-                slots.release()
-                await asyncio.sleep(backoff.next_s())
-
-    async def _poll(self, number: int, slots: asyncio.Semaphore, first: asyncio.Queue[int]) -> bool:
-        """Follow one stream; return whether it ended before its first message."""
-        is_first = True
-        async with ControlClient.connect(
-            self._url,
+    async def _connect(self, number: int) -> float:
+        loop = asyncio.get_running_loop()
+        first = self._first[number] = loop.create_future()
+        request = MapRequest(
+            version=113,
+            compress="zstd",
+            keep_alive=True,
+            node_key=NodePrivate(seeded_key("node", number)).public,
+            disco_key=DiscoPrivate(seeded_key("disco", number)).public,
+            stream=True,
+        )
+        channel = ClientChannel(
+            host=self._url.authority,
+            version=113,
             machine=MachinePrivate(seeded_key("machine", number)),
             server=self._key,
             entropy=os.urandom,
-        ) as client:
-            request = MapRequest(
-                version=113,
-                compress="zstd",
-                keep_alive=True,
-                node_key=NodePrivate(seeded_key("node", number)).public,
-                disco_key=DiscoPrivate(seeded_key("disco", number)).public,
-                stream=True,
-            )
-            async for message in client.poll(request):
-                self._heard_at = time.monotonic()
-                if is_first:
-                    is_first = False
-                    slots.release()
-                    first.put_nowait(number)
-                    continue
-                self._note(number, message)
-        return is_first
+        )
+        body = dump_json(request.to_json())
+        _, self._clients[number] = await loop.create_connection(
+            lambda: _Client(channel, body, lambda document: self._note(number, document)),
+            self._url.host,
+            self._url.port,
+        )
+        arrived: float = await first
+        return arrived
 
-    def _note(self, number: int, message: MapResponse) -> None:
-        if number in self._due and self._is_hit(message):
+    def _note(self, number: int, document: bytes) -> None:
+        self._heard_at = time.monotonic()
+        first = self._first[number]
+        if not first.done():
+            first.set_result(self._heard_at)
+        elif number in self._due and self._wanted in document:
             self._due.discard(number)
-            self._arrivals.append(time.monotonic())
+            self._arrivals.append(self._heard_at)
             if not self._due:
                 self._all_arrived.set()
         elif number not in self._may_hear:
@@ -206,15 +238,6 @@ class _Fleet:
         return began
 
 
-def _has_port(message: MapResponse, port: int) -> bool:
-    filters = message.packet_filters or {}
-    return any(
-        ports.first == port
-        for rules in filters.values()
-        for rule in rules or ()
-        for _, ports in rule.dst_ports
-    )
-
-
-def _has_name(message: MapResponse, name: str) -> bool:
-    return any(peer.name == name for peer in message.peers_changed or ())
+def _give_up(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    print(f"client failed: {context}", file=sys.stderr, flush=True)
+    os._exit(3)

@@ -1,9 +1,12 @@
 """How fast policy, joins and tags reach nodes, and what a node costs the control server.
 
 `python -m bench.control [--json] [--sizes 200,1000,5000]`. One server process, a few processes
-with a real client for each node. Nodes sit in groups of ten that see one another; half of the
+with a connection for each node. Nodes sit in groups of ten that see one another; half of the
 groups are `tag:half`, and the policy change is one port of the one rule that concerns those. All
-processes read the same monotonic clock. CPU is the server's own, from its accounts.
+processes read the same monotonic clock: a push is counted from before the policy is sent to the
+server, a join from before the node registers, until a node has decoded the message that says so.
+In a storm every client drops its connection and all connect again at once. CPU is the server's
+own, from its accounts; that of the clients is told apart, since they share the machine.
 """
 
 from __future__ import annotations
@@ -61,6 +64,12 @@ class SizeResult:
     """CPU of the server for one push."""
     cpu_join_s: float
     """CPU of the server for one join."""
+    cpu_clients_push_s: float
+    """CPU of all clients for one push."""
+    storm_p99_s: float
+    """From the loss of all connections until a node had its map again."""
+    cpu_storm_s: float
+    """CPU of the server for the whole storm."""
     memory_per_node_kib: float
 
 
@@ -242,15 +251,17 @@ async def measure(count: int, directory: Path) -> SizeResult:
         affected = [n for n in range(1, count + 1) if (n - 1) // GROUP % 2]
         latencies: list[float] = []
         stray, cpu = 0, server.cpu_s()
+        cpu_clients = sum(await fleets.ask(FleetOrder.CPU))
         for push in range(PUSHES):
             port = 1000 + push
-            await fleets.ask(FleetOrder.WATCH_PORT, port=port, affected=affected)
+            await fleets.ask(FleetOrder.WATCH, text=f'"First":{port},', numbers=affected)
             began = time.monotonic()
             await call(server, "PUT", "policy", policy=policy_text(groups, port))
             for arrivals, others in await fleets.ask(FleetOrder.ARRIVALS):
                 latencies.extend(arrived - began for arrived in arrivals)
                 stray += others
         cpu_push_s = (server.cpu_s() - cpu) / PUSHES
+        cpu_clients_push_s = (sum(await fleets.ask(FleetOrder.CPU)) - cpu_clients) / PUSHES
         joins: list[float] = []
         tags: list[float] = []
         cpu = server.cpu_s()
@@ -261,7 +272,9 @@ async def measure(count: int, directory: Path) -> SizeResult:
                 await call(server, "POST", "preauthkey", aclTags=[f"tag:g{group}"], reusable=False)
             )["preAuthKey"]["key"]
             watchers = list(range(group * GROUP + 1, group * GROUP + GROUP + 1))
-            await fleets.ask(FleetOrder.WATCH_NAME, name=f"{name}.tail.example.", watchers=watchers)
+            await fleets.ask(
+                FleetOrder.WATCH, text=f'"Name":"{name}.tail.example."', numbers=watchers
+            )
             began, *_ = [t for t in await fleets.ask(FleetOrder.JOIN, name=name, key=key) if t]
             for arrivals, _ in await fleets.ask(FleetOrder.ARRIVALS):
                 joins.extend(arrived - began for arrived in arrivals)
@@ -270,11 +283,15 @@ async def measure(count: int, directory: Path) -> SizeResult:
             group = (2 * move + 1) % groups
             number = group * GROUP + 1
             watchers = list(range(group * GROUP + 2, group * GROUP + GROUP + 1))
-            await fleets.ask(FleetOrder.WATCH_GONE, node_id=number, watchers=watchers)
+            await fleets.ask(FleetOrder.WATCH, text=f'"PeersRemoved":[{number}]', numbers=watchers)
             began = time.monotonic()
             await call(server, "POST", "node", number, "tags", tags=["tag:moved"])
             for arrivals, _ in await fleets.ask(FleetOrder.ARRIVALS):
                 tags.extend(arrived - began for arrived in arrivals)
+        cpu = server.cpu_s()
+        storms = [t for fleet in await fleets.ask(FleetOrder.RECONNECT) for t in fleet]
+        await fleets.ask(FleetOrder.SETTLE)
+        cpu_storm_s = server.cpu_s() - cpu
     finally:
         fleets.stop()
         await server.stop()
@@ -289,6 +306,9 @@ async def measure(count: int, directory: Path) -> SizeResult:
         tag_p99_s=round(p(tags, 0.99), 4),
         cpu_push_s=round(cpu_push_s, 4),
         cpu_join_s=round(cpu_join_s, 4),
+        cpu_clients_push_s=round(cpu_clients_push_s, 4),
+        storm_p99_s=round(p(storms, 0.99), 3),
+        cpu_storm_s=round(cpu_storm_s, 3),
         memory_per_node_kib=round(memory, 1),
     )
 

@@ -6,6 +6,7 @@ Nothing is decided here. `ControlServer` runs inside one task group; leaving it 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import ssl
 from contextlib import asynccontextmanager, suppress
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 __all__ = ["ControlServer", "load_control_key", "running_server"]
 
 _MAX_BODY_BYTES = 32 << 20
+_COLLECTION_THRESHOLDS = (10_000, 10, 100)
+"""Rarer than Python's: a compiled network is many thousand objects that live long, and walking all
+of them at every few changes would hold up everybody. Young cycles are collected as ever."""
 _log = structlog.get_logger("control")
 
 
@@ -107,6 +111,7 @@ class ControlServer:
 @asynccontextmanager
 async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
     """Run a server for the length of the block; stopping sends nodes away gently."""
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     control_key = load_control_key(config.noise.private_key_path)
     database = await Database.open(config.database)
     try:

@@ -134,6 +134,8 @@ class ChannelProtocol(asyncio.Protocol):
 
     async def drained(self, stream: int) -> None:
         """Wait until a stream's buffer and the connection's are low; cuts off who takes nothing."""
+        if self._writable.is_set() and not self._channel.buffered(stream):
+            return
         try:
             async with asyncio.timeout(STALL_S):
                 await self._writable.wait()

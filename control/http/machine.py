@@ -208,20 +208,18 @@ class MachineApi:
         patience = KEEP_ALIVE_S + session.node_id * 2654435761 % 1000 / 1000 * KEEP_ALIVE_SPREAD_S
         sent_at = -math.inf
         while not session.is_over:
-            wait_s = sent_at + MIN_GAP_S - loop.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
             message = session.next_message(self._ledger.now())
             if message is not None:
                 await stream.send(self._atlas.framed(message, is_compressed=is_compressed))
                 sent_at = loop.time()
-                continue
             try:
                 async with asyncio.timeout(patience):
                     await session.wake.wait()
             except TimeoutError:
                 if wanted.keep_alive:
                     await stream.send(self._atlas.keep_alive[is_compressed])
+            if (wait_s := sent_at + MIN_GAP_S - loop.time()) > 0 and not session.is_over:
+                await asyncio.sleep(wait_s)
 
     def _set_online(self, node_id: int) -> None:
         # Another server may hold it too, and has to know who does when it lets go.
