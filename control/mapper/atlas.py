@@ -94,7 +94,6 @@ class Atlas:
             if node is None:
                 self._structures.pop(node_id, None)
                 self._peer_pieces.pop(node_id, None)
-                self._known.pop(node_id, None)
                 self._stale.set()
                 if session is not None:
                     session.end()

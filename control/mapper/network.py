@@ -97,7 +97,7 @@ def directory_of(
 ) -> Directory:
     """Return what the compiler needs to know; nodes that wait for approval are not in it.
 
-    Nodes that are as they were in `known` are taken from there, and new ones are put there.
+    Nodes that are as they were in `known` are taken from there, and `known` is brought up to date.
     """
     users = tailnet.users
     logins = {user.id: user.login_name for user in users}
@@ -107,6 +107,10 @@ def directory_of(
         _known_node(found, index, node, logins, is_online=tailnet.is_online(node.id))
         for index, node in enumerate(authorized)
     )
+    if len(found) > len(nodes):
+        kept = {int(node.id) for node in nodes}
+        for node_id in found.keys() - kept:
+            del found[node_id]
     settings = Settings(name=name, domains=domains)
     return Directory(tuple(map(_directory_user, users)), nodes, settings)
 

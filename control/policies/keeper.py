@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from control.mapper.network import KnownNodes
     from control.registry.ledger import Ledger
     from control.store.records import NodeRecord, PolicyVersion, UserRecord
     from control.wire import Prefix
+    from engine.directory import Directory
     from policy.model.document import Policy
 
 __all__ = ["PolicyKeeper"]
@@ -48,6 +50,7 @@ class PolicyKeeper:
         self._file = file
         self._turn = asyncio.Lock()
         self._listeners: list[Callable[[Policy], None]] = []
+        self._known: KnownNodes = {}
         self.failing_tests: tuple[str, ...] = ()
         """What the policy's own tests find against the tailnet as it is now."""
 
@@ -74,7 +77,7 @@ class PolicyKeeper:
 
     async def check(self, text: str) -> Checked:
         """Load a text and run its tests, and change nothing."""
-        directory = directory_of(self._ledger.tailnet, name=self._domain, domains=None)
+        directory = self._directory()
         return await asyncio.to_thread(check_policy, text, directory)
 
     async def set(self, text: str, actor: str, *, if_match: str | None = None) -> InForce:
@@ -163,11 +166,16 @@ class PolicyKeeper:
         if not (policy.tests or policy.ssh_tests):
             self.failing_tests = ()
             return
-        directory = directory_of(self._ledger.tailnet, name=self._domain, domains=None)
+        directory = self._directory()
         failing = tuple(await asyncio.to_thread(problems_of_tests, policy, directory))
         if failing and failing != self.failing_tests:
             _log.warning("tests of the policy in force fail now", problems=failing[:10])
         self.failing_tests = failing
+
+    def _directory(self) -> Directory:
+        return directory_of(
+            self._ledger.tailnet, name=self._domain, domains=None, known=self._known
+        )
 
     def may_tag(self, user: UserRecord, tag: str) -> bool:
         """Return whether a user may put a tag on a node."""

@@ -140,9 +140,11 @@ class World:
         if self.tailnet.node(number) is not None and number not in self.viewers:
             self.viewers[number] = (self.atlas.open(number), None)
         for viewer, (session, held) in list(self.viewers.items()):
+            was_woken = session.wake.is_set()
             message = session.next_message(NOW)
             if message is None:
                 continue
+            assert was_woken or held is None, "news that nobody would have been woken for"
             self.check_discretion(viewer, message)
             decoded = MapResponse.from_json(json.loads(message))
             self.viewers[viewer] = (session, fold(held, decoded, NOW)[0])

@@ -1,0 +1,116 @@
+"""What is new, and for whom, between two networks of the small tailnet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.bits import members
+from engine.compile.changes import Changes, changes_between
+from engine.compile.network import CompiledNetwork
+from tests.support.small_tailnet import (
+    ADA,
+    BEN,
+    BRICK,
+    GATE,
+    PORT,
+    SHOP,
+    SITE,
+    SLATE,
+    VAULT,
+    accept,
+    directory,
+    network,
+    policy,
+)
+
+RULES = [accept([ADA], ["tag:shop:80"]), accept([BEN], ["tag:vault:80"])]
+
+
+def names(compiled: CompiledNetwork, mask: int) -> set[str]:
+    return {compiled.directory.nodes[index].hostname for index in members(mask)}
+
+
+def found(old: CompiledNetwork, new: CompiledNetwork) -> dict[str, set[str]]:
+    changes = changes_between(old, new)
+    return {part: names(new, mask) for part, mask in changes._asdict().items()}
+
+
+def test_nothing_is_new_in_an_equal_network() -> None:
+    old, new = network(acls=RULES), network(acls=RULES)
+    assert changes_between(old, new) == Changes(0, 0, 0)
+
+
+def test_a_port_is_new_for_the_receiver_alone() -> None:
+    new = network(acls=[accept([ADA], ["tag:shop:81"]), RULES[1]])
+    assert found(network(acls=RULES), new) == {
+        "views": set(),
+        "rules": {"shop"},
+        "selves": set(),
+    }
+
+
+def test_a_device_that_comes_between_others_is_new_for_its_peers() -> None:
+    old, new = (
+        network(SLATE, SHOP, VAULT, acls=RULES),
+        network(SLATE, BRICK, SHOP, VAULT, acls=RULES),
+    )
+    assert found(old, new) == {
+        "views": {"brick", "vault"},
+        "rules": {"brick", "vault"},
+        "selves": {"brick"},
+    }
+
+
+def test_a_device_that_goes_is_missed_by_its_peers_alone() -> None:
+    old, new = (
+        network(SLATE, BRICK, SHOP, VAULT, acls=RULES),
+        network(SLATE, SHOP, VAULT, acls=RULES),
+    )
+    assert found(old, new) == {"views": {"vault"}, "rules": {"vault"}, "selves": set()}
+
+
+def test_a_route_is_new_for_its_router_and_who_may_use_it() -> None:
+    acls = [accept([ADA], [f"{SITE}:80"]), accept([ADA, BEN], ["tag:gate:22"])]
+    bare: Any = GATE | {"advertisedRoutes": [], "enabledRoutes": []}
+    old, new = network(SLATE, BRICK, bare, acls=acls), network(SLATE, BRICK, GATE, acls=acls)
+    changes = found(old, new)
+    assert changes["selves"] == changes["rules"] == {"gate"}
+    # Ben's device sees the router too. That the route is not for it is found when it looks.
+    assert changes["views"] == {"slate", "brick"}
+
+
+def test_an_exit_is_new_for_those_who_may_use_it() -> None:
+    everybody = accept([ADA, BEN], ["tag:port:22"])
+    exits = accept([ADA], ["autogroup:internet:*"])
+    old = network(SLATE, BRICK, PORT, acls=[everybody])
+    new = network(SLATE, BRICK, PORT, acls=[everybody, exits])
+    assert found(old, new) == {"views": {"slate"}, "rules": {"port"}, "selves": set()}
+
+
+def test_ssh_rules_are_new_for_the_receiver() -> None:
+    ssh = [{"action": "accept", "src": [ADA], "dst": ["tag:shop"], "users": ["root"]}]
+    new = network(acls=RULES, ssh=ssh)
+    assert found(network(acls=RULES), new)["rules"] == {"shop"}
+
+
+def test_a_capability_is_new_for_its_node() -> None:
+    new = network(acls=RULES, nodeAttrs=[{"target": ["tag:shop"], "attr": ["magic"]}])
+    assert found(network(acls=RULES), new)["selves"] == {"shop"}
+
+
+def test_after_a_great_move_everything_counts_as_new() -> None:
+    few, none = directory(SHOP, VAULT), directory(SLATE)
+    many = CompiledNetwork(policy(), few)
+    other = CompiledNetwork(policy(), none)
+    # Nobody stayed, so whoever is there now is new.
+    assert changes_between(many, other) == Changes(1, 1, 1)
+
+
+def test_a_follower_lets_go_of_what_it_followed() -> None:
+    old = network(acls=RULES)
+    new = CompiledNetwork(old.policy, old.directory, old)
+    assert new.settle() == Changes(0, 0, 0)
+    assert new.packet_filters == old.packet_filters
+    # What is equal is the same object, so that comparing it again costs nothing.
+    assert all(a is b for a, b in zip(new.packet_filters, old.packet_filters, strict=True))
+    assert new.settle() is None
