@@ -45,6 +45,17 @@ class SelfState(NamedTuple):
     capabilities: dict[str, Any]
 
 
+class _Faces(NamedTuple):
+    """One node in every state in which somebody sees it at the moment."""
+
+    record: NodeRecord
+    is_online: bool
+    is_expired: bool
+    seen: dict[PeerRoutes, Seen]
+    pieces: dict[tuple[Seen, bool], bytes]
+    """Encoded, by state and whether others are told capabilities of the node."""
+
+
 class Atlas:
     """Makes sessions, keeps them informed, and encodes what they share."""
 
@@ -69,7 +80,7 @@ class Atlas:
         self._sessions: dict[int, MapSession] = {}
         self._viewers: dict[int, set[MapSession]] = {}
         self._structures: dict[int, tuple[Any, ...]] = {}
-        self._peer_pieces: dict[int, tuple[NodeRecord, dict[Any, bytes]]] = {}
+        self._faces: dict[int, _Faces] = {}
         self._compressed: OrderedDict[bytes, bytes] = OrderedDict()
         self._stale = asyncio.Event()
         self._is_owners_news = False
@@ -93,7 +104,7 @@ class Atlas:
             session = self._sessions.get(node_id)
             if node is None:
                 self._structures.pop(node_id, None)
-                self._peer_pieces.pop(node_id, None)
+                self._faces.pop(node_id, None)
                 self._stale.set()
                 if session is not None:
                     session.end()
@@ -224,41 +235,48 @@ class Atlas:
         node = self._tailnet.node(node_id)
         return node is not None and node.is_authorized and not node.is_expired(self._clock())
 
-    def seen(self, node_id: int, routes: PeerRoutes) -> Seen | None:
-        """Return a node in the state in which a viewer with these routes sees it."""
+    def seen(self, node_id: int, routes: PeerRoutes, now: datetime) -> Seen | None:
+        """Return a node in the state in which a viewer with these routes sees it.
+
+        Viewers who see it alike share the object.
+        """
         record = self._tailnet.node(node_id)
         if record is None:
             return None
-        return Seen(
-            record=record,
-            is_online=self._tailnet.is_online(node_id),
-            is_expired=record.is_expired(self._clock()),
-            allowed_ips=routes.allowed_ips,
-            primary_routes=routes.primary_routes,
-        )
+        is_online, is_expired = self._tailnet.is_online(node_id), record.is_expired(now)
+        faces = self._faces.get(node_id)
+        if (
+            faces is None
+            or faces.record is not record
+            or faces.is_online != is_online
+            or faces.is_expired != is_expired
+        ):
+            faces = self._faces[node_id] = _Faces(record, is_online, is_expired, {}, {})
+        seen = faces.seen.get(routes)
+        if seen is None:
+            seen = faces.seen[routes] = Seen(
+                record=record,
+                is_online=is_online,
+                is_expired=is_expired,
+                allowed_ips=routes.allowed_ips,
+                primary_routes=routes.primary_routes,
+            )
+        return seen
 
     def peer_json(self, seen: Seen) -> bytes:
-        """Return a peer encoded; viewers who see it alike share the bytes."""
+        """Return a peer encoded, as `seen` gave it; viewers who see it alike share the bytes."""
         record = seen.record
-        held = self._peer_pieces.get(record.id)
-        if held is None or held[0] is not record:
-            held = self._peer_pieces[record.id] = (record, {})
         cap_map = self.network.peer_capabilities(record.id) or None
-        key = (
-            seen.is_online,
-            seen.is_expired,
-            seen.allowed_ips,
-            seen.primary_routes,
-            bool(cap_map),
-        )
-        piece = held[1].get(key)
+        pieces = self._faces[record.id].pieces
+        key = (seen, cap_map is None)
+        piece = pieces.get(key)
         if piece is None:
             own = {f"{ip}/{ip.max_prefixlen}" for ip in record.addresses}
             addresses = tuple(text for text in seen.allowed_ips if text in own)
             wire = wire_node(
                 seen, suffix=self._domain, addresses=addresses, cap_map=cap_map, is_self=False
             )
-            piece = held[1][key] = dump_json(wire.to_json())
+            piece = pieces[key] = dump_json(wire.to_json())
         return piece
 
     def self_state(self, node_id: int) -> SelfState | None:

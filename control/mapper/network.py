@@ -217,11 +217,16 @@ class NetworkView:
         index = self._index.get(node_id)
         if index is None:
             return {}
-        ids = self._ids
-        return {
-            ids[peer]: PeerRoutes(allowed_ips, routes)
-            for peer, allowed_ips, routes in self.compiled.peers.peers(index)
-        }
+        ids, plain = self._ids, self._plain
+        peers = {ids[peer]: plain[peer] for peer in members(self.compiled.peers.visible[index])}
+        for peer, allowed_ips, routes in self.compiled.peers.particular_peers(index):
+            peers[ids[peer]] = PeerRoutes(allowed_ips, routes)
+        return peers
+
+    @cached_property
+    def _plain(self) -> list[PeerRoutes]:
+        """Each node as those see it who are shown its addresses and no more."""
+        return [PeerRoutes(node.host_prefixes, ()) for node in self.compiled.directory.nodes]
 
     def own_routes(self, node_id: int) -> PeerRoutes:
         """Return a node's own addresses and routes, and those it is primary for."""

@@ -107,7 +107,7 @@ class MapSession:
         if self._derp_json != self._atlas.derp_json:
             fields["DERPMap"] = self._derp_json = self._atlas.derp_json
         if suspects or is_first or self._must_check_all:
-            self._tell_peers(fields, suspects, is_first=is_first)
+            self._tell_peers(fields, suspects, now, is_first=is_first)
         if Part.RULES in old:
             self._tell_rules(fields)
         if self._must_check_all:
@@ -138,15 +138,17 @@ class MapSession:
         if self_json != self._self_json:
             fields["Node"] = self._self_json = self_json
 
-    def _tell_peers(self, fields: dict[str, bytes], suspects: set[int], *, is_first: bool) -> None:
+    def _tell_peers(
+        self, fields: dict[str, bytes], suspects: set[int], now: datetime, *, is_first: bool
+    ) -> None:
         changed: list[bytes] = []
         patches: list[Any] = []
         owners: set[int | None] = set()
         for node_id in sorted(suspects):
             routes = self._views.get(node_id)
-            seen = None if routes is None else self._atlas.seen(node_id, routes)
+            seen = None if routes is None else self._atlas.seen(node_id, routes, now)
             told = self._told.get(node_id)
-            if seen is None or (told is not None and told.is_same(seen)):
+            if seen is None or (told is not None and (told is seen or told.is_same(seen))):
                 continue
             self._told[node_id] = seen
             patch = None if told is None else patch_between(told, seen)

@@ -59,6 +59,17 @@ class PeerCompiler:
         routes = self._shown_routes(index)
         return tuple(self._view(index, peer, routes.get(peer, ())) for peer in members(visible))
 
+    def particular_peers(self, index: int) -> tuple[PeerView, ...]:
+        """Return those of a node's peers that are not shown to everybody alike.
+
+        The rest are shown with all their addresses and nothing else.
+        """
+        routes = self._shown_routes(index)
+        visible = self.visible[index]
+        if index not in self.without_ipv4:
+            visible &= self._particular
+        return tuple(self._view(index, peer, routes.get(peer, ())) for peer in members(visible))
+
     def self_allowed_ips(self, index: int) -> Strings:
         """Return a node's own addresses and everything that it routes (5.2)."""
         node = self._directory.nodes[index]
@@ -86,6 +97,15 @@ class PeerCompiler:
         """Indices of the nodes that neither have nor see addresses of IPv4."""
         nodes = range(len(self._directory.nodes))
         return frozenset(i for i in nodes if self._capabilities.has_ipv4_disabled(i))
+
+    @cached_property
+    def _particular(self) -> int:
+        """The set of nodes that are shown to some otherwise than to others."""
+        mask = 0
+        for node in self._directory.nodes:
+            if node.routes or node.exit_routes or node.index in self.without_ipv4:
+                mask |= 1 << node.index
+        return mask
 
     @cached_property
     def visible(self) -> list[int]:
