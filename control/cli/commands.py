@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from control.cli.server import configtest, generate_private_key, initialise, serve
+from control.cli.wg_config import add_wg_config
 from control.config import parse_duration
 from control.errors import InvalidRequestError
 
@@ -91,6 +92,7 @@ def _add_nodes(parser: Parser) -> None:
     authorize = parser.command("nodes authorize", "let an unapproved node in", _nodes_authorize)
     for each in (expire, rename, delete, tag, routes, authorize):
         each.add_argument("-i", "--identifier", type=int, required=True)
+    add_wg_config(parser)
 
 
 def _add_keys(parser: Parser) -> None:

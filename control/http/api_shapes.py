@@ -35,6 +35,7 @@ __all__ = [
     "RollbackBody",
     "RoutesBody",
     "TagsBody",
+    "WireGuardBody",
     "api_key_json",
     "auth_key_json",
     "node_json",
@@ -89,6 +90,16 @@ class PreAuthKeyBody(_Body):
     ephemeral: bool = False
     expiration: datetime | None = None
     acl_tags: list[str] = Field(default=[], alias="aclTags")
+
+
+class WireGuardBody(_Body):
+    """A plain WireGuard device that becomes a node; the key is WireGuard's base64."""
+
+    name: str
+    user: str = ""
+    tags: list[str] = []
+    public_key: str = Field(alias="publicKey")
+    endpoint: str = ""
 
 
 class KeyIdBody(_Body):
@@ -159,6 +170,7 @@ _METHOD = {
     RegisterMethod.AUTH_KEY: "REGISTER_METHOD_AUTH_KEY",
     RegisterMethod.CLI: "REGISTER_METHOD_CLI",
     RegisterMethod.OIDC: "REGISTER_METHOD_OIDC",
+    RegisterMethod.WIREGUARD: "REGISTER_METHOD_WIREGUARD",
 }
 
 

@@ -17,7 +17,7 @@ from control.http import api_shapes as shapes
 from control.http.api_table import Call, Endpoint, openapi_document, problem, status_of
 from control.identity.enrolment import Admission
 from control.identity.logins import Login, Outcome
-from control.operations import nodes, secrets_issued, users
+from control.operations import nodes, secrets_issued, users, wireguard
 from control.policies.in_force import PolicyRefusedError
 from control.store import queries, secrets_at_rest
 from control.store.records import RegisterMethod
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from control.app import ControlServer
+    from control.store.records import UserRecord
     from control.wire import Prefix
 
 __all__ = ["LOCAL_ACTOR", "ApiV1", "authenticated_actor"]
@@ -117,6 +118,19 @@ class ApiV1:
                 shapes.RoutesBody,
             ),
             Endpoint("POST", f"{v1}/node/{{id}}/authorize", "Let a node in", self._authorize),
+            Endpoint(
+                "POST",
+                f"{v1}/wireguard",
+                "Enter a plain WireGuard device",
+                self._add_wireguard,
+                shapes.WireGuardBody,
+            ),
+            Endpoint(
+                "GET",
+                f"{v1}/wireguard/{{id}}",
+                "Show what a plain WireGuard device has to be told",
+                self._show_wireguard,
+            ),
             Endpoint(
                 "POST",
                 f"{v1}/preauthkey",
@@ -280,6 +294,28 @@ class ApiV1:
             await nodes.approve_node(self._ledger, call.actor, call.number("id"))
         )
 
+    async def _add_wireguard(self, call: Call) -> Any:
+        body: shapes.WireGuardBody = call.body
+        node = await wireguard.enter_device(
+            self._ledger.tailnet,
+            self._server.registrar,
+            self._server.keeper,
+            name=body.name,
+            user=self._the_one_user(body.user) if body.user else None,
+            tags=tuple(body.tags),
+            public_key=body.public_key,
+            endpoint=body.endpoint,
+            domain=self._server.config.dns.base_domain,
+        )
+        return self._node_answer(node)
+
+    async def _show_wireguard(self, call: Call) -> Any:
+        node = nodes.the_node(self._ledger, call.number("id"))
+        await self._server.atlas.refresh()
+        tailnet, network = self._ledger.tailnet, self._server.atlas.network
+        peers = wireguard.peers_of_device(node, tailnet, network)
+        return {**self._node_answer(node), "peers": [peer.to_json() for peer in peers]}
+
     async def _add_auth_key(self, call: Call) -> Any:
         body: shapes.PreAuthKeyBody = call.body
         issued = await secrets_issued.issue_auth_key(
@@ -366,16 +402,20 @@ class ApiV1:
 
     async def _auth_register(self, call: Call) -> Any:
         body: shapes.AuthRegisterBody = call.body
+        user = self._the_one_user(body.user)
+        admission = Admission(user=user, method=RegisterMethod.CLI)
+        login = self._login(body.auth_id)
+        return self._node_answer(await self._server.registrar.admit(login, admission))
+
+    def _the_one_user(self, text: str) -> UserRecord:
         found = [
             user
             for user in self._ledger.tailnet.users
-            if body.user in {str(user.id), user.name, user.email}
+            if text in {str(user.id), user.name, user.email}
         ]
         if len(found) != 1:
-            raise NotFoundError(f"there is no one user {body.user!r}; name one by its number")
-        admission = Admission(user=found[0], method=RegisterMethod.CLI)
-        login = self._login(body.auth_id)
-        return self._node_answer(await self._server.registrar.admit(login, admission))
+            raise NotFoundError(f"there is no one user {text!r}; name one by its number")
+        return found[0]
 
     async def _auth_reject(self, call: Call) -> Any:
         self._login(call.body.auth_id).decide(Outcome(error="an administrator said no"))

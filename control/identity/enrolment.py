@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from control.registry.routes import AutoApproved
     from control.registry.tailnet import Tailnet
     from control.store.records import AuthKeyRecord, UserRecord
-    from control.wire import RegisterRequest
+    from control.wire import AddrPort, RegisterRequest
 
 __all__ = ["Admission", "Enrolment", "EnrolmentSettings", "RefusedError"]
 
@@ -58,6 +58,8 @@ class Admission:
     auth_key: AuthKeyRecord | None = None
     expires_at: datetime | None = None
     """End of what the identity provider vouched for, where that counts."""
+    endpoints: tuple[AddrPort, ...] = ()
+    """Where a plain WireGuard device always is; every other node reports its own."""
 
 
 class RefusedError(ControlError):
@@ -197,7 +199,7 @@ class Enrolment:
             tags=admission.tags,
             approved_routes=(),
             hostinfo=hostinfo,
-            endpoints=(),
+            endpoints=admission.endpoints,
             home_derp=hostinfo.preferred_derp,
             capability_version=max(version, request.version),
             is_ephemeral=admission.is_ephemeral or request.ephemeral,

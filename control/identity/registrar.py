@@ -6,6 +6,7 @@ What happens to the node itself is `control.identity.enrolment`.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,9 +25,17 @@ from control.identity.register_plan import (
     Shorten,
     plan_registration,
 )
+from control.keys import MachinePrivate
 from control.store.records import RegisterMethod
 from control.store.secrets_at_rest import AuthKeyFault, find_auth_key
-from control.wire import TAGGED_DEVICES, RegisterResponse, User, capability
+from control.wire import (
+    TAGGED_DEVICES,
+    Hostinfo,
+    RegisterRequest,
+    RegisterResponse,
+    User,
+    capability,
+)
 from control.wire import Login as WireLogin
 
 if TYPE_CHECKING:
@@ -35,11 +44,10 @@ if TYPE_CHECKING:
 
     from control.identity.enrolment import Enrolment
     from control.identity.logins import Login, Logins
-    from control.keys import MachinePublic
+    from control.keys import MachinePublic, NodePublic
     from control.registry.ledger import Ledger
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord
-    from control.wire import RegisterRequest
 
 __all__ = ["Registrar"]
 
@@ -112,6 +120,16 @@ class Registrar:
             raise
         login.decide(Outcome(node_id=node.id))
         return node
+
+    async def enter(self, name: str, node_key: NodePublic, admission: Admission) -> NodeRecord:
+        """Make a node of a plain WireGuard device; raises ControlError.
+
+        It has no machine key: nobody can speak to this server in its name.
+        """
+        request = RegisterRequest(node_key=node_key, hostinfo=Hostinfo({"Hostname": name}))
+        # The key's other half is forgotten here.
+        machine = MachinePrivate.generate(os.urandom).public
+        return await self._enrolment.enrol(request, machine, 0, admission)
 
     def release(self, node: NodeRecord) -> None:
         """Give the addresses of a deleted node back."""

@@ -11,7 +11,13 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from control.mapper.network import NetworkView, directory_of, structure_of, structures
+from control.mapper.network import (
+    NetworkView,
+    directory_of,
+    structure_of,
+    structures,
+    wireguard_only,
+)
 from control.mapper.session import MapSession, Part
 from control.mapper.wire_node import Seen, wire_node
 from control.wire import TAGGED_DEVICES, Debug, DerpMap, DnsConfig, UserProfile, format_time
@@ -83,6 +89,7 @@ class Atlas:
         self._faces: dict[int, _Faces] = {}
         self._compressed: OrderedDict[bytes, bytes] = OrderedDict()
         self._stale = asyncio.Event()
+        self._refreshing = asyncio.Lock()
         self._is_owners_news = False
         self._known: KnownNodes = {}
         self.network = self._new_network()
@@ -143,12 +150,16 @@ class Atlas:
 
     async def refresh(self) -> None:
         """Bring the network up to date now."""
-        self._stale.clear()
-        network = NetworkView(self._policy, self._directory(), self.network)
-        # The directory is a snapshot, so another thread may work on it while requests go on.
-        news = await asyncio.to_thread(network.prepare)
-        left = set(self.network.node_ids).difference(network.node_ids)
-        self.network = network
+        # One at a time: the older of two must not come out last.
+        async with self._refreshing:
+            self._stale.clear()
+            network = NetworkView(
+                self._policy, self._directory(), self.network, wireguard_only(self._tailnet)
+            )
+            # The directory is a snapshot, so another thread may work on it while requests go on.
+            news = await asyncio.to_thread(network.prepare)
+            left = set(self.network.node_ids).difference(network.node_ids)
+            self.network = network
         if self._is_owners_news:
             self._is_owners_news = False
             self._wake_all()
@@ -171,7 +182,9 @@ class Atlas:
 
     def _new_network(self) -> NetworkView:
         self._structures = structures(self._tailnet.nodes, self._tailnet)
-        network = NetworkView(self._policy, self._directory())
+        network = NetworkView(
+            self._policy, self._directory(), wireguard_only=wireguard_only(self._tailnet)
+        )
         network.prepare()
         return network
 

@@ -6,6 +6,7 @@ endpoints and the like do not: they reach viewers without compiling anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from engine.bits import members
 from engine.compile.network import CompiledNetwork
 from engine.compile.peers import primary_routes
 from engine.directory import Directory, DirectoryNode, DirectoryUser, Route, Settings
+from engine.netset import AddressError, IpSet
 from engine.netset.address import Address
 from engine.netset.ranges import AddressRange
 
@@ -35,6 +37,7 @@ __all__ = [
     "effective_routes",
     "structure_of",
     "structures",
+    "wireguard_only",
 ]
 
 EXIT_ROUTES = frozenset({ip_network("0.0.0.0/0"), ip_network("::/0")})
@@ -174,8 +177,17 @@ class NetworkView:
     """Answers by node number. Work is done when first asked for, then kept."""
 
     def __init__(
-        self, policy: Policy, directory: Directory, before: NetworkView | None = None
+        self,
+        policy: Policy,
+        directory: Directory,
+        before: NetworkView | None = None,
+        wireguard_only: frozenset[int] = frozenset(),
     ) -> None:
+        """Compile for a directory; `wireguard_only` are the numbers of plain WireGuard devices."""
+        self._wireguard_only = wireguard_only
+        self._has_wireguard_news = bool(wireguard_only) or (
+            before is not None and bool(before._wireguard_only)
+        )
         self.compiled: CompiledNetwork = CompiledNetwork(
             policy, directory, None if before is None else before.compiled
         )
@@ -192,7 +204,16 @@ class NetworkView:
         if changes is None:
             everybody = frozenset(self._ids)
             return News(everybody, everybody, everybody)
-        return News(*(frozenset(self._ids[at] for at in members(mask)) for mask in changes))
+        news = News(*(frozenset(self._ids[at] for at in members(mask)) for mask in changes))
+        return self._with_senders(news) if self._has_wireguard_news else news
+
+    def _with_senders(self, news: News) -> News:
+        """Add whoever may have something else to hold back from plain WireGuard devices.
+
+        That follows from the peers, their rules and the sender's own addresses.
+        """
+        senders = (self.peers(device).keys() for device in self._wireguard_only)
+        return news._replace(rules=news.rules.union(news.views, news.selves, *senders))
 
     @property
     def node_ids(self) -> tuple[int, ...]:
@@ -211,6 +232,25 @@ class NetworkView:
         """Return the rules of a node; none for a node that is not in the directory."""
         index = self._index.get(node_id)
         return () if index is None else self.compiled.packet_filters[index]
+
+    def wireguard_only_filter(self, node_id: int) -> tuple[FilterRule, ...] | None:
+        """Return what a node may send to its plain WireGuard peers; None where it has none.
+
+        These are the rules that the peers would hold, reduced to what this node sends from.
+        """
+        index = self._index.get(node_id)
+        if index is None or node_id in self._wireguard_only or not self._wireguard_only:
+            return None
+        peers = self.peers(node_id).keys() & self._wireguard_only
+        if not peers:
+            return None
+        own = IpSet.of_strings(self.own_routes(node_id).allowed_ips)
+        return tuple(
+            replace(rule, src_ips=sources)
+            for peer in sorted(peers)
+            for rule in self.packet_filter(peer)
+            if (sources := _within(rule.src_ips, own))
+        )
 
     def peers(self, node_id: int) -> dict[int, PeerRoutes]:
         """Return a node's peers by number, ascending."""
@@ -251,6 +291,20 @@ class NetworkView:
         if index is None or not self.has_ssh:
             return []
         return [rule.to_wire() for rule in self.compiled.ssh_policy(index)]
+
+
+def wireguard_only(tailnet: Tailnet) -> frozenset[int]:
+    """Return the numbers of the nodes that are plain WireGuard devices."""
+    return frozenset(node.id for node in tailnet.nodes if node.is_wireguard_only)
+
+
+def _within(sources: Iterable[str], own: IpSet) -> Texts:
+    """Return the part of a rule's sources that lies in `own`; capabilities select no address."""
+    try:
+        found = IpSet.of_strings(sources) & own
+    except AddressError:
+        return ()
+    return tuple(found.strings())
 
 
 def structures(nodes: Iterable[NodeRecord], tailnet: Tailnet) -> dict[int, tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Any
 
 from control.mapper.wire_node import Seen, patch_between
-from control.wire.filter import BASE_FILTER
+from control.wire.filter import BASE_FILTER, WIREGUARD_ONLY_FILTER
 from control.wire.framing import dump_json
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class MapSession:
         self._self_state: SelfState | None = None
         self._self_json = b""
         self._filter: tuple[FilterRule, ...] | None = None
+        self._sending: tuple[FilterRule, ...] | None = None
         self._ssh_json = b""
         self._dns_json = b""
         self._derp_json = b""
@@ -179,14 +180,24 @@ class MapSession:
 
     def _tell_rules(self, fields: dict[str, bytes]) -> None:
         rules: tuple[FilterRule, ...] = ()
+        sending: tuple[FilterRule, ...] | None = None
         ssh_json = b'{"rules":[]}'
         network = self._atlas.network
         if self._atlas.may_see_peers(self.node_id):
             rules = network.packet_filter(self.node_id)
+            sending = network.wireguard_only_filter(self.node_id)
             ssh_json = dump_json({"rules": network.ssh_rules(self.node_id)})
+        filters: dict[str, list[dict[str, Any]] | None] = {}
         if rules != self._filter:
             self._filter = rules
-            fields["PacketFilters"] = dump_json({BASE_FILTER: [rule.to_wire() for rule in rules]})
+            filters[BASE_FILTER] = [rule.to_wire() for rule in rules]
+        if sending != self._sending:
+            self._sending = sending
+            filters[WIREGUARD_ONLY_FILTER] = (
+                None if sending is None else [rule.to_wire() for rule in sending]
+            )
+        if filters:
+            fields["PacketFilters"] = dump_json(filters)
         if ssh_json != self._ssh_json:
             fields["SSHPolicy"] = self._ssh_json = ssh_json
 

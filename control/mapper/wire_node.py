@@ -80,6 +80,7 @@ def wire_node(
         machine_authorized=record.is_authorized,
         cap_map=cap_map,
         expired=seen.is_expired and not is_self,
+        is_wireguard_only=record.is_wireguard_only,
     )
 
 
@@ -130,7 +131,6 @@ def _differs_only_in_patchable(before: NodeRecord, after: NodeRecord) -> bool:
         # Neither of these is told to peers.
         nl_key=after.nl_key,
         auth_key_id=after.auth_key_id,
-        register_method=after.register_method,
         approved_routes=after.approved_routes,
         is_renamed=after.is_renamed,
         is_ephemeral=after.is_ephemeral,

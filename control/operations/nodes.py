@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "approve_node",
     "approve_routes",
+    "check_tags",
     "delete_node",
     "expire_node",
     "rename_node",
@@ -55,16 +56,21 @@ async def tag_node(
     """Put exactly these tags on a node, which then belongs to no user and never expires."""
     if not tags:
         raise InvalidRequestError("at least one tag is needed: a tagged node has no other owner")
+    check_tags(keeper, tags)
+    changed = replace(
+        the_node(ledger, node_id), tags=tuple(sorted(set(tags))), user_id=None, expires_at=None
+    )
+    return await _save(ledger, actor, changed, "node.tag", tags=list(changed.tags))
+
+
+def check_tags(keeper: PolicyKeeper, tags: tuple[str, ...]) -> None:
+    """Raise InvalidRequestError for tags that the policy in force does not know."""
     known = keeper.in_force.policy.tag_owners
     for tag in tags:
         if not tag.startswith("tag:"):
             raise InvalidRequestError(f"tag {tag!r}: tags are written tag:NAME")
         if tag not in known:
             raise InvalidRequestError(f"tag {tag!r} is not in the policy's tagOwners; add it there")
-    changed = replace(
-        the_node(ledger, node_id), tags=tuple(sorted(set(tags))), user_id=None, expires_at=None
-    )
-    return await _save(ledger, actor, changed, "node.tag", tags=list(changed.tags))
 
 
 async def expire_node(

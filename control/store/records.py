@@ -45,6 +45,8 @@ class RegisterMethod(Enum):
     AUTH_KEY = "auth-key"
     CLI = "cli"
     OIDC = "oidc"
+    WIREGUARD = "wireguard"
+    """A plain WireGuard device, which an administrator entered with its public key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,11 @@ class NodeRecord:
     def is_expired(self, now: datetime) -> bool:
         """Return whether the node key's life is over."""
         return self.expires_at is not None and self.expires_at <= now
+
+    @property
+    def is_wireguard_only(self) -> bool:
+        """Whether the node is a plain WireGuard device: it never speaks to this server."""
+        return self.register_method is RegisterMethod.WIREGUARD
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -14,12 +14,23 @@ from engine.rules import FilterRule, MalformedRuleError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ALL_FILTERS", "BASE_FILTER", "FILTER", "combined", "updated"]
+__all__ = [
+    "ALL_FILTERS",
+    "BASE_FILTER",
+    "FILTER",
+    "WIREGUARD_ONLY_FILTER",
+    "combined",
+    "updated",
+]
 
 BASE_FILTER: Final = "base"
 """Name of the list that the field `PacketFilter` sets too."""
 ALL_FILTERS: Final = "*"
 """With null, this name deletes every list before the others of the message apply."""
+
+WIREGUARD_ONLY_FILTER: Final = "wireguard-only"
+"""Name of the list that a node holds for its plain WireGuard peers, which hold none themselves:
+what it may send to them. Its destinations are theirs, so it lets nobody into the node."""
 
 
 def _encode(rules: Iterable[FilterRule]) -> list[Json]:

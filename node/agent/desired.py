@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.netset import IpSet
-from node.netmap.fold import packet_filter
+from node.datapath.installed import Deputy
+from node.netmap.fold import packet_filter, wireguard_only_filter
 from node.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Desired:
     """What the host sends into the tunnel."""
     forwards: tuple[Prefix, ...]
     """Approved routes of ours, which the host must forward."""
+    deputy: Deputy | None = None
+    """What this node enforces for plain WireGuard peers, where the control server says."""
     exit_node_missing: bool = False
     """An exit node was chosen that is not there: what would go through it is lost, not leaked."""
 
@@ -88,6 +91,7 @@ def desired(netmap: NetMap, preferences: Preferences, now: datetime) -> Desired:
         local=IpSet.of_strings(str(prefix) for prefix in (*addresses, *forwards)),
         routes=tuple(sorted(routes, key=lambda p: (p.version, p.prefixlen, int(p[0])))),
         forwards=forwards,
+        deputy=_deputy(netmap, peers),
         exit_node_missing=bool(preferences.exit_node) and not has_exit,
     )
 
@@ -114,6 +118,14 @@ def home_region(node: WireNode) -> int:
         return node.home_derp
     number = node.derp.removeprefix(_LEGACY_REGION_PREFIX)
     return int(number) if number != node.derp and number.isdecimal() else 0
+
+
+def _deputy(netmap: NetMap, peers: tuple[DesiredPeer, ...]) -> Deputy | None:
+    rules = wireguard_only_filter(netmap)
+    if rules is None:
+        return None
+    plain = (peer for peer in peers if peer.is_plain_wireguard)
+    return Deputy(rules, IpSet.of_strings(str(ip) for peer in plain for ip in peer.allowed_ips))
 
 
 def _is_over(peer: WireNode, now: datetime) -> bool:

@@ -116,16 +116,18 @@ class Tunnel:
         """Change filter, peers and paths. Runs in the packet loop."""
         now = time.monotonic()
         before, path = self._desired, self.path
-        if (wanted.rules, wanted.local) != (before.rules, before.local):
-            path.install_rules(wanted.rules, wanted.local)
+        rules = (wanted.rules, wanted.local, wanted.deputy)
+        if rules != (before.rules, before.local, before.deputy):
+            path.install_rules(*rules)
         held = {peer.node_key: peer for peer in before.peers}
         kept = {peer.node_key for peer in wanted.peers}
         for node_key in held.keys() - kept:
             path.remove_peer(node_key)
         for peer in wanted.peers:
             old = held.get(peer.node_key)
-            if old is None or old.allowed_ips != peer.allowed_ips or peer.is_plain_wireguard:
-                path.set_peer(_peer_config(peer, is_new=old is None), now)
+            has_moved = old is None or (peer.is_plain_wireguard and old.endpoints != peer.endpoints)
+            if has_moved or old is None or old.allowed_ips != peer.allowed_ips:
+                path.set_peer(_peer_config(peer, has_moved=has_moved), now)
         path.book.set_peers(
             (_addresses(peer) for peer in wanted.peers if not peer.is_plain_wireguard), now
         )
@@ -134,11 +136,11 @@ class Tunnel:
         path.settle()
 
 
-def _peer_config(peer: DesiredPeer, *, is_new: bool) -> PeerConfig:
+def _peer_config(peer: DesiredPeer, *, has_moved: bool) -> PeerConfig:
     way: Path | None = BestWay(peer.node_key)
     if peer.is_plain_wireguard:
-        # A plain peer may have roamed since: only its first address comes from the netmap.
-        way = peer.endpoints[0] if is_new and peer.endpoints else None
+        # A plain peer roams by itself: only news of the netmap say where it is.
+        way = peer.endpoints[0] if has_moved and peer.endpoints else None
     return PeerConfig(public_key=peer.node_key, allowed_ips=peer.allowed_ips, path=way)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.netset import IpSet
     from engine.rules import FilterRule
     from node.datapath.counters import Counters
+    from node.datapath.installed import Deputy
     from node.transport.demux import DatagramKind
     from node.wireguard.allowed_ips import IPNetwork
     from node.wireguard.keys import SecretKey
@@ -63,8 +64,12 @@ class DataPath(SessionSink, Protocol):
     def remove_peer(self, public_key: bytes) -> None:
         """Forget a peer, its sessions and its flows."""
 
-    def install_rules(self, rules: Sequence[FilterRule], local: IpSet) -> None:
+    def install_rules(
+        self, rules: Sequence[FilterRule], local: IpSet, deputy: Deputy | None = None
+    ) -> None:
         """Swap the filter atomically; live flows are judged anew within a second.
+
+        `deputy` is what this node enforces for peers that enforce nothing.
 
         Raises MalformedRuleError; the last good filter stays.
         """

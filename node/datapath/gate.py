@@ -5,8 +5,9 @@ known flow costs one slice and one dictionary look-up; everything else goes the 
 
 Inbound, a new flow needs a rule (policy reference 9.3); what answers a flow of ours needs none.
 Outbound is free, as the receiver enforces, but it is tracked, and link-local and multicast stay
-home. Stricter than the reference client: inbound TCP that belongs to no tracked flow needs a rule
-like a SYN does. `revocation` cuts flows whose rule went away.
+home. A plain WireGuard device enforces nothing: what goes to one needs a rule of its here.
+Stricter than the reference client: inbound TCP that belongs to no tracked flow needs a rule like a
+SYN does. `revocation` cuts flows whose rule went away.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from engine.netset import IpSet
     from engine.rules import FilterRule
     from node.datapath.capture import Capture
+    from node.datapath.installed import Deputy
     from node.wireguard.allowed_ips import AllowedIPs
     from node.wireguard.peer import Peer
 
@@ -87,14 +89,16 @@ class Gate:
         self.counters.filters_installed += 1
         self.rejudge()
 
-    def install_rules(self, rules: Sequence[FilterRule], local: IpSet) -> None:
+    def install_rules(
+        self, rules: Sequence[FilterRule], local: IpSet, deputy: Deputy | None = None
+    ) -> None:
         """Read, index and install rules.
 
         Raises MalformedRuleError; the filter that was there stays, and `refusal` says so. Where
         none was there yet, nothing gets in.
         """
         try:
-            packet_filter = InstalledFilter(rules, local)
+            packet_filter = InstalledFilter(rules, local, deputy)
         except MalformedRuleError as error:
             self.refuse(str(error))
             raise

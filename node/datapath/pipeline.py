@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.netset import IpSet
     from engine.rules import FilterRule
     from node.datapath.contract import PeerConfig
+    from node.datapath.installed import Deputy
     from node.datapath.tun import Tun
     from node.transport.udp import UdpTransport
     from node.wireguard.device import Device
@@ -76,9 +77,11 @@ class PythonDataPath:
         """Drop a session."""
         self._inbound.sessions.pop(session.local_index, None)
 
-    def install_rules(self, rules: Sequence[FilterRule], local: IpSet) -> None:
+    def install_rules(
+        self, rules: Sequence[FilterRule], local: IpSet, deputy: Deputy | None = None
+    ) -> None:
         """Swap the filter. Raises MalformedRuleError; the last good one stays."""
-        self.gate.install_rules(rules, local)
+        self.gate.install_rules(rules, local, deputy)
 
     def remove_filter(self) -> None:
         """Let everything pass."""

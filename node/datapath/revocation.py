@@ -110,8 +110,11 @@ class Revocation:
         remote = header.src if flow.is_inbound else header.dst
         peer = self._routes.lookup(remote.to_bytes(4 if header.version == 4 else 16, "big"))
         counters: RuleCounters | None = self._counters.unruled
-        if flow.is_inbound and self._filter is not None:
-            counters = self._counters.of(self._filter.inbound(header))
+        if self._filter is not None:
+            if flow.is_inbound:
+                counters = self._counters.of(self._filter.inbound(header))
+            elif not self._filter.outbound(header).allowed:
+                counters = None
         if counters is None or peer is None:
             self._revoke(flow, now)
             return False

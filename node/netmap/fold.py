@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from control.wire import ZERO_TIME, DerpMap
-from control.wire.filter import combined, updated
+from control.wire.filter import WIREGUARD_ONLY_FILTER, combined, updated
 from node.netmap.netmap import NetMap
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from control.wire import MapResponse, PeerChange, WireNode
     from engine.rules import FilterRule
 
-__all__ = ["FoldError", "NetMapChange", "fold", "packet_filter"]
+__all__ = ["FoldError", "NetMapChange", "fold", "packet_filter", "wireguard_only_filter"]
 
 
 class FoldError(ValueError):
@@ -78,7 +78,14 @@ def fold(held: NetMap | None, message: MapResponse, now: datetime) -> tuple[NetM
 
 def packet_filter(netmap: NetMap) -> tuple[FilterRule, ...]:
     """Return the rules to enforce, those of all lists together."""
-    return combined(netmap.filters)
+    return combined(
+        {name: rules for name, rules in netmap.filters.items() if name != WIREGUARD_ONLY_FILTER}
+    )
+
+
+def wireguard_only_filter(netmap: NetMap) -> tuple[FilterRule, ...] | None:
+    """Return what this node may send to plain WireGuard peers; None: the server does not say."""
+    return netmap.filters.get(WIREGUARD_ONLY_FILTER)
 
 
 def _either(new: Any, old: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine.netset import Address
+from engine.netset import Address, IpSet
 from engine.rules import FilterRule, NetPortRange, PortRange
 from node.agent.desired import Desired, desired, find_peer, home_region
+from node.datapath.installed import Deputy
 from node.state.preferences import Preferences
 from tests.support.netmaps import netmap, prefixes, wire_node
 
@@ -109,3 +110,12 @@ def test_stranger_is_not_found(text: str) -> None:
 )
 def test_home_region_in_both_spellings(values: dict[str, Any], region: int) -> None:
     assert home_region(wire_node(2, **values)) == region
+
+
+def test_node_stands_in_for_plain_devices_where_the_server_says_so() -> None:
+    device = wire_node(2, is_wireguard_only=True)
+    assert made(device).deputy is None, "the server does not say"
+    sending = {"base": (RULE,), "wireguard-only": ()}
+    found = made(device, wire_node(3), filters=sending)
+    assert found.deputy == Deputy((), IpSet.of("100.64.0.2", "fd7a:115c:a1e0::2"))
+    assert found.rules == (RULE,), "what may be sent lets nobody in"

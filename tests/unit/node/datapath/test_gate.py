@@ -11,6 +11,7 @@ from engine.netset import IpSet
 from engine.rules import FilterRule, MalformedRuleError, NetPortRange, Origin, PortRange
 from node.datapath.decode import decode
 from node.datapath.flows import FlowState, FlowTable
+from node.datapath.installed import Deputy, InstalledFilter
 from tests.support.packets import Tcp, ip_packet, ones_complement_sum, pseudo_header, udp_packet
 from tests.support.wire_gate import LOCAL, OTHER, REMOTE, GateBed, rule
 
@@ -356,3 +357,41 @@ def test_closed_connection_is_forgotten_soon() -> None:
     bed.now += 61
     bed.gate.on_deadline(bed.now)
     assert len(bed.gate.flows) == 0
+
+
+# Peers that enforce nothing.
+
+OUTGOING = Tcp(src=LOCAL, dst=REMOTE, sport=50000, dport=443, flags=SYN)
+
+
+def deputised(bed: GateBed, *rules: FilterRule) -> InstalledFilter:
+    """Return a filter that stands in for peer one with these rules, and lets port 22 in."""
+    deputy = Deputy(rules, IpSet.of(REMOTE))
+    return InstalledFilter([rule()], IpSet.of(LOCAL, "fd00::2"), deputy)
+
+
+def test_what_goes_to_a_plain_device_needs_a_rule_of_its() -> None:
+    bed = GateBed([rule()])
+    bed.gate.install(deputised(bed, rule(src=LOCAL, dst=REMOTE, first=443)))
+    assert bed.leaves(OUTGOING.pack())
+    assert not bed.leaves(replace(OUTGOING, dport=80).pack())
+    assert bed.gate.counters.drops["out", Reason.NO_RULE] == 1
+    assert bed.leaves(udp_packet(LOCAL, "10.0.9.1", 1, 2, b"")), "others enforce for themselves"
+
+
+def test_answers_to_a_plain_device_need_none() -> None:
+    bed = GateBed([rule()])
+    bed.gate.install(deputised(bed))
+    connected(bed)
+
+
+def test_flow_to_a_plain_device_is_cut_with_its_rule() -> None:
+    bed = GateBed([rule()])
+    bed.gate.install(deputised(bed, rule(src=LOCAL, dst=REMOTE, first=443)))
+    assert bed.leaves(OUTGOING.pack())
+    assert bed.arrives(replace(INCOMING, sport=443, dport=50000, flags=SYN | ACK).pack())
+    assert bed.leaves(replace(OUTGOING, flags=ACK).pack())
+    bed.gate.install(deputised(bed))
+    assert not bed.leaves(replace(OUTGOING, flags=ACK).pack())
+    assert not bed.arrives(replace(INCOMING, sport=443, dport=50000, flags=ACK).pack())
+    assert bed.gate.counters.flows_revoked == 1
