@@ -27,7 +27,7 @@ __all__ = ["HUB_ADDRESS", "Lab", "LabError", "why_not"]
 HUB_ADDRESS: Final = "203.0.113.10"
 _STOP_S: Final = 10.0
 _PUBLIC: Final = {"hub": 10, "home": 101, "ops": 20, "visitor": 25, "production": 30, "staging": 40}
-_HOSTS: Final = ("internet", *_PUBLIC, "engineer")
+_FIRST_MORE: Final = 150
 _NAT: Final = """table ip nat {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
@@ -77,13 +77,15 @@ class Lab:
     """The hosts, up between `with` and its end."""
 
     directory: Path
+    more: tuple[str, ...] = ()
+    """Further hosts on the internet."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.callback(self._stop_all)
-            for host in _HOSTS:
+            for host in ("internet", *self._public, "engineer"):
                 _run("ip", "netns", "add", self.name(host))
                 stack.callback(_run, "ip", "netns", "del", self.name(host))
                 self.run(host, "ip", "link", "set", "lo", "up")
@@ -98,6 +100,15 @@ class Lab:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    @property
+    def _public(self) -> dict[str, int]:
+        """Hosts that have an address on the internet, and its last number."""
+        return {**_PUBLIC, **{host: _FIRST_MORE + n for n, host in enumerate(self.more)}}
+
+    def address(self, host: str) -> str:
+        """Return a host's address on the internet."""
+        return f"203.0.113.{self._public[host]}"
 
     def name(self, host: str) -> str:
         """Return the namespace of a host."""
@@ -147,7 +158,7 @@ class Lab:
     def _wire(self) -> None:
         self.run("internet", "ip", "link", "add", "br0", "type", "bridge")
         self.run("internet", "ip", "link", "set", "br0", "up")
-        for host, number in _PUBLIC.items():
+        for host, number in self._public.items():
             self._plug(host, "internet", f"203.0.113.{number}/24")
         self.run("home", "ip", "link", "add", "br0", "type", "bridge")
         self.run("home", "ip", "addr", "add", "192.168.1.1/24", "dev", "br0")

@@ -16,13 +16,24 @@ from node.demo.lab import HUB_ADDRESS, Lab, LabError
 from node.localapi.client import LocalApiError, ask_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["DOMAIN", "MEMBERS", "Member", "Network", "PolicyRefusedError", "postern", "wait_until"]
+__all__ = [
+    "DOMAIN",
+    "MEMBERS",
+    "Certificate",
+    "Member",
+    "Network",
+    "PolicyRefusedError",
+    "postern",
+    "wait_until",
+]
 
 DOMAIN: Final = "demo.internal"
 _READY_S: Final = 30.0
+_START_S: Final = 60.0
+_JOINING_AT_ONCE: Final = 5
 _POLL_S: Final = 0.05
 _CONTROL_PORT: Final = 8080
 _RELAY_PORT: Final = 3340
@@ -52,6 +63,15 @@ derp:
 
 class PolicyRefusedError(Exception):
     """The control server did not take a policy; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A relay's certificate, which outlives the relay: files in PEM, and its pin."""
+
+    chain: Path
+    key: Path
+    pin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +119,9 @@ class Network:
     """Everything that runs in a lab."""
 
     lab: Lab
+    members: tuple[Member, ...] = MEMBERS
+    certificate: Certificate | None = None
+    """What the relay shows; without one it makes one at each start."""
     addresses: dict[str, str] = field(default_factory=dict)
     """Tailnet IPv4 address by host."""
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -139,25 +162,34 @@ class Network:
         command = postern(
             "relay", "serve", "--listen", f"{HUB_ADDRESS}:{_RELAY_PORT}", "--http-port", "-1",
             "--key-file", str(self.directory / "relay.json"), "--hostname", HUB_ADDRESS,
-            "--self-signed",
+            *self._certified(),
             "--verify-client-url", f"http://{HUB_ADDRESS}:{_CONTROL_PORT}/verify",
         )  # fmt: skip
         self.relay = relay = self.lab.start("hub", *command, log="relay")
         log = self.directory / "relay.log"
         pins: list[str] = []
 
+        started = log.stat().st_size
+
         def is_serving() -> bool:
-            text = log.read_text()
+            text = log.read_text()[started:]
             pins[:] = re.findall(r"sha256-raw:[0-9a-f]{64}", text)
+            if self.certificate is not None:
+                pins[:] = [self.certificate.pin]
             return bool(pins) and "serving on" in text
 
         self._await(is_serving, relay, "relay")
         return pins[-1]
 
+    def _certified(self) -> tuple[str, ...]:
+        if self.certificate is None:
+            return ("--self-signed",)
+        return "--cert", str(self.certificate.chain), "--cert-key", str(self.certificate.key)
+
     def _await(
         self, condition: Callable[[], bool], process: subprocess.Popen[bytes], log: str
     ) -> None:
-        wait_until(lambda: process.poll() is not None or condition(), f"{log} answers")
+        wait_until(lambda: process.poll() is not None or condition(), f"{log} answers", _START_S)
         if process.poll() is not None:
             raise LabError(f"{log} stopped: {(self.directory / f'{log}.log').read_text()[-2000:]}")
 
@@ -191,10 +223,12 @@ class Network:
         """Let every member in with a pre-auth key of its own. Raises LabError."""
         users = {name: self._add_user(name) for name in _USERS}
         keys = {
-            member.host: self._add_key(users.get(member.owner), member.tag) for member in MEMBERS
+            member.host: self._add_key(users.get(member.owner), member.tag)
+            for member in self.members
         }
-        with ThreadPoolExecutor(len(MEMBERS)) as pool:
-            list(pool.map(lambda member: self._bring_up(member, keys[member.host]), MEMBERS))
+        # A few at a time: on a small machine all at once would only wait for one another.
+        with ThreadPoolExecutor(_JOINING_AT_ONCE) as pool:
+            list(pool.map(lambda member: self._bring_up(member, keys[member.host]), self.members))
 
     def _add_user(self, name: str) -> str:
         made = self.api("POST", "user", name=name, email=f"{name}@corp.example")
@@ -289,6 +323,19 @@ class Network:
             check=False,
         )
         return done.stdout.strip() or done.stderr.strip()
+
+    def survey(
+        self, host: str, targets: Iterable[tuple[str, int]], seconds: float
+    ) -> dict[tuple[str, int], str]:
+        """Try many TCP connections at once; return what `connect` returns, of each."""
+        by_address = {(self.addresses[other], port): (other, port) for other, port in targets}
+        spelled = [f"{address}:{port}" for address, port in by_address]
+        command = (sys.executable, "-m", "node.demo.probe", "survey", str(seconds), *spelled)
+        found = {}
+        for line in self.lab.run(host, *command).splitlines():
+            address, port, said = line.split(" ", 2)
+            found[by_address[address, int(port)]] = said
+        return found
 
     def inventory(self) -> dict[str, Any]:
         """Return users and devices in the shape that `policy explain --inventory` reads."""

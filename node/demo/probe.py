@@ -2,6 +2,7 @@
 
 serve NAME PORT...          accept and answer with a name
 connect HOST PORT [S]   print `open NAME`, or why not; status 0 when open
+survey S HOST:PORT...   print `HOST PORT ` and what `connect` prints, for all at once
 hold HOST PORT          keep a connection busy; print `open`, then `cut SECONDS` (unix time)
 """
 
@@ -33,6 +34,9 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["connect", host, port, *seconds]:
             return _connect(host, int(port), float(seconds[0]) if seconds else _CONNECT_S)
+        case ["survey", seconds, *targets]:
+            asyncio.run(_survey(float(seconds), targets))
+            return 0
         case ["resolve", name, kind]:
             return _resolve(name, kind)
         case ["hold", host, port]:
@@ -72,6 +76,23 @@ def _connect(host: str, port: int, seconds: float) -> int:
     else:
         return 0
     return 1
+
+
+async def _survey(seconds: float, targets: list[str]) -> None:
+    async def look(target: str) -> None:
+        host, _, port = target.rpartition(":")
+        try:
+            async with asyncio.timeout(seconds):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                said = f"open {(await reader.read(100)).decode().strip()}"
+                writer.close()
+        except TimeoutError:
+            said = "no answer"
+        except OSError as error:
+            said = error.strerror or str(error)
+        _say(f"{host} {port} {said}")
+
+    await asyncio.gather(*map(look, targets))
 
 
 def _resolve(name: str, kind: str) -> int:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyroute2 import IPRoute, NetlinkError
 
-from node.hostnet.plan import BYPASS_MARK, MARK_MASK, ROUTE_TABLE, HostPlan, Step, StepKind, steps
-from node.hostnet.ruleset import forwarding_ruleset, removal
+from node.hostnet.forwarding import Forwarding
+from node.hostnet.plan import BYPASS_MARK, MARK_MASK, HostPlan, Step, StepKind, route_table, steps
 
 if TYPE_CHECKING:
     from node.hostnet.plan import IPNetwork
@@ -35,12 +33,9 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
     {"priority": 5310, "table": _MAIN_TABLE, **_MARKED},
     {"priority": 5330, "table": _DEFAULT_TABLE, **_MARKED},
     {"priority": 5350, "action": _UNREACHABLE, **_MARKED},
-    {"priority": 5370, "table": ROUTE_TABLE},
 )
-_FORWARDING_FILES: Final = (
-    Path("/proc/sys/net/ipv4/ip_forward"),
-    Path("/proc/sys/net/ipv6/conf/all/forwarding"),
-)
+"""All agents of a host share these; the last to go takes them along."""
+_ROUTES_PRIORITY: Final = 5370
 
 
 class HostNetworkError(Exception):
@@ -53,8 +48,9 @@ class HostNetwork:
     def __init__(self, interface: str) -> None:
         self._interface = interface
         self._index = 0
+        self._table = route_table(interface)
+        self._forwarding = Forwarding(interface)
         self._applied = HostPlan()
-        self._forwarding_before: dict[Path, str] = {}
 
     def prepare(self) -> None:
         """Bring the interface up with our rules, after clearing what a crash left behind.
@@ -71,10 +67,10 @@ class HostNetwork:
                 ip.link("set", index=self._index, gso_max_size=_GSO_MAX_BYTES)
             ip.link("set", index=self._index, mtu=self._applied.mtu, state="up")
             for family in self._families():
-                ip.flush_routes(table=ROUTE_TABLE, family=family)
-                for rule in _RULES:
-                    _delete_rule(ip, family, rule)
-                    ip.rule("add", family=family, **rule)
+                ip.flush_routes(table=self._table, family=family)
+                for rule in (*_RULES, self._own_rule):
+                    _add_rule(ip, family, rule)
+            self._forwarding.recover()
 
     def apply(self, plan: HostPlan) -> None:
         """Lead the host to a plan. Raises HostNetworkError; the host is then as it was before."""
@@ -99,8 +95,15 @@ class HostNetwork:
             self.apply(HostPlan())
         with IPRoute() as ip:
             for family in self._families():
-                for rule in _RULES:
-                    _delete_rule(ip, family, rule)
+                _delete_rule(ip, family, self._own_rule)
+                priorities = {rule.get_attr("FRA_PRIORITY") for rule in ip.get_rules(family=family)}
+                if _ROUTES_PRIORITY not in priorities:
+                    for rule in _RULES:
+                        _delete_rule(ip, family, rule)
+
+    @property
+    def _own_rule(self) -> dict[str, Any]:
+        return {"priority": _ROUTES_PRIORITY, "table": self._table}
 
     def _families(self) -> tuple[int, ...]:
         has_ipv6 = Path("/proc/net/if_inet6").exists()
@@ -108,7 +111,10 @@ class HostNetwork:
 
     def _take(self, ip: IPRoute, step: Step) -> None:
         if step.kind is StepKind.FORWARDING:
-            self._set_forwarding(step)
+            if step.is_addition:
+                self._forwarding.turn_on(masquerades=step.masquerades)
+            else:
+                self._forwarding.turn_off()
             return
         for network in step.networks:
             family = _FAMILIES[network.version]
@@ -133,22 +139,9 @@ class HostNetwork:
                     options["flags"] = 0x02
                 ip.addr(verb, prefixlen=network.prefixlen, **options)
             case StepKind.BYPASS:
-                ip.route(verb, dst=str(network), type="throw", table=ROUTE_TABLE, family=family)
+                ip.route(verb, dst=str(network), type="throw", table=self._table, family=family)
             case _:
-                ip.route(verb, dst=str(network), oif=self._index, table=ROUTE_TABLE, family=family)
-
-    def _set_forwarding(self, step: Step) -> None:
-        if not step.is_addition:
-            _nft(removal(self._interface))
-            for path, text in self._forwarding_before.items():
-                path.write_text(text)
-            self._forwarding_before.clear()
-            return
-        for path in _FORWARDING_FILES:
-            if path.exists() and path not in self._forwarding_before:
-                self._forwarding_before[path] = path.read_text()
-                path.write_text("1\n")
-        _nft(forwarding_ruleset(self._interface, masquerades=step.masquerades))
+                ip.route(verb, dst=str(network), oif=self._index, table=self._table, family=family)
 
 
 def local_addresses(
@@ -173,22 +166,20 @@ def _explained(what: str) -> Any:
         raise HostNetworkError(f"{what}: {error}") from error
 
 
+def _add_rule(ip: IPRoute, family: int, rule: dict[str, Any]) -> None:
+    try:
+        ip.rule("add", family=family, **rule)
+    except NetlinkError as error:
+        # Another agent put it there, or one that crashed.
+        if error.code != errno.EEXIST:
+            raise
+
+
 def _delete_rule(ip: IPRoute, family: int, rule: dict[str, Any]) -> None:
     # Once for each copy: a crashed agent may have left some.
     with contextlib.suppress(NetlinkError):
         while True:
             ip.rule("del", family=family, **rule)
-
-
-def _nft(script: str) -> None:
-    program = shutil.which("nft")
-    if program is None:
-        raise HostNetworkError("forwarding needs nft; install nftables")
-    done = subprocess.run(  # noqa: S603  fixed program, script of our own
-        [program, "-f", "-"], input=script, text=True, capture_output=True, check=False
-    )
-    if done.returncode:
-        raise HostNetworkError(f"nft: {done.stderr.strip()}")
 
 
 def _spelled(step: Step) -> str:

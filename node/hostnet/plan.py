@@ -8,19 +8,39 @@ Servers that must stay reachable whatever the routes say get `throw` entries.
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["BYPASS_MARK", "MARK_MASK", "ROUTE_TABLE", "HostPlan", "Step", "StepKind", "steps"]
+__all__ = [
+    "BYPASS_MARK",
+    "DEFAULT_INTERFACE",
+    "MARK_MASK",
+    "ROUTE_TABLE",
+    "HostPlan",
+    "Step",
+    "StepKind",
+    "route_table",
+    "steps",
+]
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ROUTE_TABLE: Final = 7726
 """Our own: the field's clients keep theirs in 52, and both may run on one host."""
+DEFAULT_INTERFACE: Final = "postern0"
 BYPASS_MARK: Final = 0x80000
 MARK_MASK: Final = 0xFF0000
 DEFAULT_MTU: Final = 1280
+_MORE_TABLES: Final = 1 << 20
+
+
+def route_table(interface: str) -> int:
+    """Return the table of an interface's routes: several agents of one host must not share one."""
+    if interface == DEFAULT_INTERFACE:
+        return ROUTE_TABLE
+    return ROUTE_TABLE + 1 + zlib.crc32(interface.encode()) % _MORE_TABLES
 
 
 @dataclass(frozen=True, slots=True)

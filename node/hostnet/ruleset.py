@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["TABLE_PREFIX", "forwarding_ruleset", "removal"]
+__all__ = ["TABLE_PREFIX", "forwarding_ruleset", "record_of", "removal"]
 
 TABLE_PREFIX: Final = "postern-"
 _TAILNET_MARK: Final = "0x40000"
 _MARK_MASK: Final = "0xff0000"
 _OTHER_BITS: Final = "0xff00ffff"
+_RECORD_PREFIX: Final = "switches_were_"
 
 
 def removal(interface: str) -> str:
@@ -23,8 +24,19 @@ def removal(interface: str) -> str:
     return f"table {table}\ndelete table {table}\n"
 
 
-def forwarding_ruleset(interface: str, *, masquerades: bool) -> str:
-    """Return the nft script that puts our table in place of whatever it was."""
+def record_of(chain: str) -> tuple[str, ...] | None:
+    """Return the record in the name of a chain of our table; None for any other chain."""
+    if not chain.startswith(_RECORD_PREFIX):
+        return None
+    return tuple(chain.removeprefix(_RECORD_PREFIX).split("_"))
+
+
+def forwarding_ruleset(interface: str, *, masquerades: bool, record: tuple[str, ...] = ()) -> str:
+    """Return the nft script that puts our table in place of whatever it was.
+
+    `record` are digits to be remembered with the table, for `record_of` to read.
+    """
+    memory = f"\n  chain {_RECORD_PREFIX}{'_'.join(record)} {{\n  }}" if record else ""
     nat = (
         f"""
   chain postrouting {{
@@ -43,7 +55,7 @@ def forwarding_ruleset(interface: str, *, masquerades: bool) -> str:
     iifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
     oifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
     oifname "{interface}" ip saddr 100.64.0.0/10 iifname != "{interface}" drop
-  }}{nat}
+  }}{nat}{memory}
 }}
 """
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from node.demo.lab import Lab, why_not
-from node.demo.network import Network, wait_until
+from node.demo.lab import HUB_ADDRESS, Lab, why_not
+from node.demo.network import MEMBERS, Certificate, Member, Network, wait_until
+from relay.server.tls import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +26,23 @@ def needs_mesh() -> pytest.MarkDecorator:
     return pytest.mark.skipif(why is not None, reason=f"SKIPPED LOUDLY: {why}")
 
 
+def lasting_certificate(directory: Path) -> Certificate:
+    """Make a certificate that the relay has again after a restart: nodes have pinned it."""
+    chain, key, pin = self_signed(HUB_ADDRESS, datetime.now(UTC))
+    files = directory / "relay.crt", directory / "relay.key"
+    for path, data in zip(files, (chain, key), strict=True):
+        path.write_bytes(data)
+    return Certificate(*files, f"sha256-raw:{pin}")
+
+
 @contextlib.contextmanager
-def running_network(directory: Path) -> Iterator[Network]:
-    """Run the network with its policy in force; everything is gone afterwards."""
-    with Lab(directory) as lab:
-        network = Network(lab)
+def running_network(directory: Path, *more: Member) -> Iterator[Network]:
+    """Run the network with its policy in force; everything is gone afterwards.
+
+    `more` are members besides those of the demo.
+    """
+    with Lab(directory, tuple(member.host for member in more)) as lab:
+        network = Network(lab, (*MEMBERS, *more), lasting_certificate(directory))
         network.start_servers()
         network.join()
         network.set_policy(POLICY.read_text())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.hostnet.plan import HostPlan, Step, StepKind, steps
+from node.hostnet.plan import ROUTE_TABLE, HostPlan, Step, StepKind, route_table, steps
 
 networks = st.lists(
     st.integers(0, 30).map(lambda n: ipaddress.ip_network(f"10.0.{n}.0/24")), max_size=6,
@@ -89,3 +89,10 @@ def test_address_goes_after_the_route_that_needs_it() -> None:
     held = HostPlan(addresses=(ONE,), routes=(TWO,))
     kinds = [step.kind for step in steps(held, HostPlan())]
     assert kinds == [StepKind.ROUTE, StepKind.ADDRESS]
+
+
+def test_agents_of_one_host_have_tables_of_their_own() -> None:
+    tables = {name: route_table(name) for name in ("postern0", "postern-work", "postern-home")}
+    assert tables["postern0"] == ROUTE_TABLE
+    assert len(set(tables.values())) == len(tables)
+    assert all(table > ROUTE_TABLE - 1 for table in tables.values())
