@@ -13,13 +13,16 @@ from node.agent.connectivity import Connectivity
 from node.agent.desired import Desired, desired, home_region
 from node.agent.names import Names
 from node.agent.tunnel import Tunnel
+from node.hostnet.host import local_networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
+    from control.wire import DerpMap
     from node.agent.bridge import BridgeOwner
+    from node.hostnet.plan import IPNetwork
     from node.netmap.netmap import NetMap
     from node.state.identity import Identity
     from node.state.preferences import Preferences
@@ -44,6 +47,9 @@ class Attachment:
         """Start to measure around a tunnel that runs."""
         self.tunnel = tunnel
         self.applied: Desired | None = None
+        self._host: tuple[bool, tuple[IPNetwork, ...]] = (True, ())
+        self._asked: tuple[object, ...] = ()
+        self._passing: tuple[IPNetwork, ...] = ()
         self._names = names
         self.connectivity = Connectivity(
             identity.node,
@@ -103,16 +109,31 @@ class Attachment:
 
     async def apply(self, netmap: NetMap, preferences: Preferences) -> None:
         """Make a netmap so. Raises what `Tunnel.apply` does."""
-        wanted = desired(netmap, preferences, datetime.now(UTC))
-        if wanted != self.applied:
-            await self.tunnel.apply(
-                wanted,
-                masquerades=preferences.snat_subnet_routes,
-                bypasses=await bypasses(preferences, netmap.derp_map),
-            )
-            self.applied = wanted
+        around = await asyncio.to_thread(local_networks, self.tunnel.interface)
+        wanted = desired(netmap, preferences, datetime.now(UTC), around)
+        host = (
+            preferences.snat_subnet_routes,
+            await self._bypasses(netmap.derp_map, preferences, around),
+        )
+        if (wanted, host) != (self.applied, self._host):
+            masquerades, passing = host
+            await self.tunnel.apply(wanted, masquerades=masquerades, bypasses=passing)
+            self.applied, self._host = wanted, host
         homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
         self.connectivity.configure(netmap.derp_map, homes)
+
+    async def _bypasses(
+        self,
+        derp_map: DerpMap | None,
+        preferences: Preferences,
+        around: tuple[IPNetwork, ...],
+    ) -> tuple[IPNetwork, ...]:
+        """Return what passes by an exit node; names are looked up when that may have changed."""
+        asked = (derp_map, preferences, around)
+        if asked != self._asked:
+            self._passing = await bypasses(preferences, derp_map, around)
+            self._asked = asked
+        return self._passing
 
     async def apply_names(self, netmap: NetMap, preferences: Preferences) -> str:
         """Answer for a netmap's names; returns what is wrong, empty when nothing is."""

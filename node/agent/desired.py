@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.netset import IpSet
+from engine.netset.constants import INTERNET_SET
 from node.datapath.installed import Deputy
 from node.netmap.fold import packet_filter, wireguard_only_filter
 from node.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from control.wire import Prefix, WireNode
@@ -66,8 +68,13 @@ class Desired:
     """An exit node was chosen that is not there: what would go through it is lost, not leaked."""
 
 
-def desired(netmap: NetMap, preferences: Preferences, now: datetime) -> Desired:
-    """Return what has to be so. An expired node has neither peers nor rules."""
+def desired(
+    netmap: NetMap, preferences: Preferences, now: datetime, around: Iterable[Prefix] = ()
+) -> Desired:
+    """Return what has to be so. An expired node has neither peers nor rules.
+
+    `around` are the networks that this host is in.
+    """
     own = netmap.self_node
     addresses = own.addresses or ()
     if netmap.is_expired(now) or own.expired:
@@ -88,7 +95,7 @@ def desired(netmap: NetMap, preferences: Preferences, now: datetime) -> Desired:
         addresses=addresses,
         peers=peers,
         rules=() if preferences.shields_up else packet_filter(netmap),
-        local=IpSet.of_strings(str(prefix) for prefix in (*addresses, *forwards)),
+        local=_taken((*addresses, *forwards), around),
         routes=tuple(sorted(routes, key=lambda p: (p.version, p.prefixlen, int(p[0])))),
         forwards=forwards,
         deputy=_deputy(netmap, peers),
@@ -118,6 +125,14 @@ def home_region(node: WireNode) -> int:
         return node.home_derp
     number = node.derp.removeprefix(_LEGACY_REGION_PREFIX)
     return int(number) if number != node.derp and number.isdecimal() else 0
+
+
+def _taken(prefixes: tuple[Prefix, ...], around: Iterable[Prefix]) -> IpSet:
+    """Return what a node takes packets for: as an exit node the internet, not what is near it."""
+    texts = [str(prefix) for prefix in prefixes if prefix.prefixlen]
+    exits = [str(prefix) for prefix in prefixes if not prefix.prefixlen]
+    near = IpSet.of_strings(map(str, around))
+    return IpSet.of_strings(texts) | ((IpSet.of_strings(exits) & INTERNET_SET) - near)
 
 
 def _deputy(netmap: NetMap, peers: tuple[DesiredPeer, ...]) -> Deputy | None:

@@ -26,6 +26,7 @@ from node.datapath.tun import Tun
 from node.hostnet.host import HostNetwork
 from node.hostnet.plan import BYPASS_MARK, DEFAULT_MTU, HostPlan
 from node.paths.book import PathBook, PeerAddresses
+from node.via.translator import Translator, via_routes
 from node.wireguard.keys import SecretKey
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Tunnel:
         self.path.gate.install(DENY_ALL)
         self.loop = PacketLoop(self.path)
         self._host = HostNetwork(interface)
+        self._translator = Translator(interface)
         self._desired = Desired((), (), (), IpSet(), (), ())
         self._device = device
 
@@ -100,6 +102,7 @@ class Tunnel:
             masquerades=masquerades,
         )
         await asyncio.to_thread(self._host.apply, plan)
+        await asyncio.to_thread(self._translator.lead, via_routes(wanted.forwards))
 
     async def stop(self) -> None:
         """Take everything down."""
@@ -107,6 +110,7 @@ class Tunnel:
 
     def _take_down(self) -> None:
         self.loop.stop()
+        self._translator.stop()
         self._host.clear()
         self._device.wipe()
         self._transport.close()

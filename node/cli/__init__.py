@@ -25,6 +25,7 @@ _BUILT_IN = tuple(
         ("wait", "node.cli.verbs:wait"),
         ("metrics", "node.cli.verbs:metrics"),
         ("version", "node.cli.verbs:version"),
+        ("via", "node.cli.via:main"),
         ("demo", "node.cli.demo:main"),
         ("agent", "node.cli.agent:main"),
         ("wg", "node.cli.wg:main"),

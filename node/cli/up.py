@@ -30,6 +30,7 @@ _SETTINGS = (
     "advertise_exit_node",
     "accept_routes",
     "exit_node",
+    "exit_node_allow_lan_access",
     "accept_dns",
     "shields_up",
     "is_ephemeral",
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
     add("--advertise-exit-node", action=switch, help="offer to carry traffic to the internet")
     add("--accept-routes", action=switch, help="use the subnets that others route")
     add("--exit-node", metavar="NAME", help="send everything through a node; empty for none")
+    add("--exit-node-allow-lan-access", action=switch, help="reach the local network all the same")
     add("--accept-dns", action=switch, help="let the tailnet's names into this host's resolver")
     add("--shields-up", action=switch, help="let nobody in")
     add("--snat-subnet-routes", action=switch, help="hide peers behind this host's address")

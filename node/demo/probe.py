@@ -1,6 +1,7 @@
 """Real TCP connections and DNS questions, from inside a host: `python -m node.demo.probe ...`.
 
 serve NAME PORT...          accept and answer with a name
+mirror PORT...          accept and answer with the caller's address
 connect HOST PORT [S]   print `open NAME`, or why not; status 0 when open
 survey S HOST:PORT...   print `HOST PORT ` and what `connect` prints, for all at once
 hold HOST PORT          keep a connection busy; print `open`, then `cut SECONDS` (unix time)
@@ -32,6 +33,9 @@ def main(arguments: list[str]) -> int:
         case ["serve", name, *ports]:
             asyncio.run(_serve(name, [int(port) for port in ports]))
             return 0
+        case ["mirror", *ports]:
+            asyncio.run(_serve("", [int(port) for port in ports]))
+            return 0
         case ["connect", host, port, *seconds]:
             return _connect(host, int(port), float(seconds[0]) if seconds else _CONNECT_S)
         case ["survey", seconds, *targets]:
@@ -49,7 +53,8 @@ def main(arguments: list[str]) -> int:
 async def _serve(name: str, ports: list[int]) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            writer.write(f"{name}\n".encode())
+            caller = str(writer.get_extra_info("peername")[0]).removeprefix("::ffff:")
+            writer.write(f"{name or caller}\n".encode())
             while data := await reader.read(4096):
                 writer.write(data)
                 await writer.drain()

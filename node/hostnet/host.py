@@ -21,7 +21,7 @@ from node.hostnet.plan import BYPASS_MARK, MARK_MASK, HostPlan, Step, StepKind, 
 if TYPE_CHECKING:
     from node.hostnet.plan import IPNetwork
 
-__all__ = ["HostNetwork", "HostNetworkError", "local_addresses"]
+__all__ = ["HostNetwork", "HostNetworkError", "local_addresses", "local_networks"]
 
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAIN_TABLE: Final = 254
@@ -155,6 +155,21 @@ def local_addresses(
             text = item.get_attr("IFA_LOCAL") or item.get_attr("IFA_ADDRESS")
             if text and item["index"] not in skipped:
                 found.append(ipaddress.ip_address(text))
+    return tuple(found)
+
+
+def local_networks(without: str = "") -> tuple[IPNetwork, ...]:
+    """Return the networks that this host is in, loopback and interface `without` left out."""
+    found: dict[IPNetwork, None] = {}
+    with IPRoute() as ip:
+        skipped = set(ip.link_lookup(ifname=without)) if without else set()
+        for item in ip.get_addr():
+            text = item.get_attr("IFA_LOCAL") or item.get_attr("IFA_ADDRESS")
+            if not text or item["index"] in skipped:
+                continue
+            network = ipaddress.ip_network(f"{text}/{item['prefixlen']}", strict=False)
+            if not (network.is_loopback or network.is_link_local):
+                found[network] = None
     return tuple(found)
 
 

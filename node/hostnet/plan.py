@@ -23,6 +23,7 @@ __all__ = [
     "StepKind",
     "route_table",
     "steps",
+    "translator_name",
 ]
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -41,6 +42,11 @@ def route_table(interface: str) -> int:
     if interface == DEFAULT_INTERFACE:
         return ROUTE_TABLE
     return ROUTE_TABLE + 1 + zlib.crc32(interface.encode()) % _MORE_TABLES
+
+
+def translator_name(interface: str) -> str:
+    """Return the name of the interface that translates for an interface's 4via6 routes."""
+    return f"via{route_table(interface)}"
 
 
 @dataclass(frozen=True, slots=True)

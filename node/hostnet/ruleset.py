@@ -2,12 +2,15 @@
 
 Packets from the tunnel were judged by our own filter already, so they are accepted here and
 marked; what leaves for the networks behind us takes the host's address where that is wanted.
-MSS is clamped both ways: the tunnel's MTU is smaller than any LAN's.
+What 4via6 translates is hidden in any case: nobody could answer it. MSS is clamped both ways: the
+tunnel's MTU is smaller than any LAN's.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from node.hostnet.plan import translator_name
 
 __all__ = ["TABLE_PREFIX", "forwarding_ruleset", "record_of", "removal"]
 
@@ -36,13 +39,11 @@ def forwarding_ruleset(interface: str, *, masquerades: bool, record: tuple[str, 
 
     `record` are digits to be remembered with the table, for `record_of` to read.
     """
+    via = translator_name(interface)
     memory = f"\n  chain {_RECORD_PREFIX}{'_'.join(record)} {{\n  }}" if record else ""
-    nat = (
+    hidden = (
         f"""
-  chain postrouting {{
-    type nat hook postrouting priority srcnat; policy accept;
-    meta mark & {_MARK_MASK} == {_TAILNET_MARK} oifname != "{interface}" masquerade
-  }}"""
+    meta mark & {_MARK_MASK} == {_TAILNET_MARK} oifname != "{interface}" masquerade"""
         if masquerades
         else ""
     )
@@ -55,7 +56,13 @@ def forwarding_ruleset(interface: str, *, masquerades: bool, record: tuple[str, 
     iifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
     oifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
     oifname "{interface}" ip saddr 100.64.0.0/10 iifname != "{interface}" drop
-  }}{nat}{memory}
+    iifname "{via}" ct mark set {_TAILNET_MARK}
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{via}" masquerade
+    ct mark {_TAILNET_MARK} oifname != "{via}" masquerade{hidden}
+  }}{memory}
 }}
 """
     )

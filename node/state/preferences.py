@@ -39,6 +39,8 @@ class Preferences:
     accept_routes: bool = False
     exit_node: str = ""
     """Name or address of a peer; empty for none."""
+    exit_node_allow_lan_access: bool = False
+    """Whether the networks around this host are reached directly while an exit node is used."""
     accept_dns: bool = True
     shields_up: bool = False
     is_ephemeral: bool = False

@@ -36,12 +36,14 @@ def lasting_certificate(directory: Path) -> Certificate:
 
 
 @contextlib.contextmanager
-def running_network(directory: Path, *more: Member) -> Iterator[Network]:
+def running_network(
+    directory: Path, *more: Member, hosts: tuple[str, ...] = ()
+) -> Iterator[Network]:
     """Run the network with its policy in force; everything is gone afterwards.
 
-    `more` are members besides those of the demo.
+    `more` are members besides those of the demo, `hosts` are hosts that do not join.
     """
-    with Lab(directory, tuple(member.host for member in more)) as lab:
+    with Lab(directory, (*(member.host for member in more), *hosts)) as lab:
         network = Network(lab, (*MEMBERS, *more), lasting_certificate(directory))
         network.start_servers()
         network.join()
