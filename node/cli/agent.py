@@ -8,6 +8,7 @@ import gc
 import logging
 from pathlib import Path
 
+from node.agent.privileges import give_up_privileges
 from node.cli.agent_flags import parser_for, run_command, state_directory
 
 __all__ = ["main"]
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Before anything starts a thread, which would keep them.
+    give_up_privileges()
     # Here and not above: commands that only ask the agent need none of this.
     from node.agent.agent import AgentOptions  # noqa: PLC0415  see above
     from node.agent.daemon import run_agent  # noqa: PLC0415  see above

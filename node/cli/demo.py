@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from node.demo.lab import Lab, LabError, why_not
+from node.demo.lab import Lab, LabError, is_permission, why_not
 from node.demo.network import MEMBERS, Network, postern
 from node.demo.story import Story, tell
 from node.localapi.client import LocalApiError
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
     why = why_not()
     if why is not None:
         print(f"postern demo: {why}", file=sys.stderr)
-        if os.geteuid() != 0:
+        if is_permission(why):
             print(f"\nAs root, or in namespaces of your own:\n\n  {_unshared()}\n", file=sys.stderr)
         return 1
     policy = next((d / _EXAMPLE for d in (_IN_WHEEL, _IN_TREE) if (d / _EXAMPLE).exists()), None)
@@ -52,10 +53,13 @@ def _unshared() -> str:
 
 def _run(options: argparse.Namespace, policy: Path) -> int:
     began = time.monotonic()
+    # Whoever ends the demo politely gets a tidy machine back, like with Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     directory = Path(tempfile.mkdtemp(prefix="postern-demo-"))
     story = Story(lambda text: print(text, flush=True))
     try:
-        with Lab(directory) as lab:
+        with Lab(directory, is_thrown_away=True) as lab:
             network = Network(lab)
             try:
                 tell(network, policy.read_text(), story)
@@ -76,6 +80,10 @@ def _run(options: argparse.Namespace, policy: Path) -> int:
                 shutil.copy(log, options.logs)
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if story.failed else 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _play(network: Network) -> None:

@@ -13,13 +13,14 @@ from node.cli.agent_flags import ask_agent, parser_for, run_command, state_direc
 from node.localapi.client import LocalApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from node.state.directory import StateDirectory
 
 __all__ = ["main"]
 
 _POLL_S = 0.1
+_SPELLED = {"true": True, "false": False}
 _AGENT_START_S = 15.0
 _SETTINGS = (
     "login_server",
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     add("--hostname", help="name in the tailnet, instead of the host's")
     add("--advertise-tags", type=_listed, metavar="tag:A,tag:B")
     add("--advertise-routes", type=_listed, metavar="CIDR,CIDR")
-    switch = argparse.BooleanOptionalAction
+    switch = _Switch
     add("--advertise-exit-node", action=switch, help="offer to carry traffic to the internet")
     add("--accept-routes", action=switch, help="use the subnets that others route")
     add("--exit-node", metavar="NAME", help="send everything through a node; empty for none")
@@ -63,6 +64,30 @@ def main(arguments: list[str]) -> int:
     add("--interface", default="postern0", help="tunnel interface of an agent that is started")
     add("--port", type=int, default=41641, help="UDP port of an agent that is started")
     return run_command("up", _up, parser.parse_args(arguments))
+
+
+class _Switch(argparse.BooleanOptionalAction):
+    """`--name`, `--no-name`, and what other clients' users type: `--name=false`."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, **options)
+        self.nargs = "?"
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the flag, with a value or without."""
+        is_negated = (option_string or "").startswith("--no-")
+        if values is None:
+            setattr(namespace, self.dest, not is_negated)
+        elif is_negated or values not in _SPELLED:
+            parser.error(f"{option_string}: write it alone, or --{self.dest}=true or =false")
+        else:
+            setattr(namespace, self.dest, _SPELLED[values])
 
 
 def _contents(path: str) -> str:

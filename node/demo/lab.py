@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["HUB_ADDRESS", "Lab", "LabError", "why_not"]
+__all__ = ["HUB_ADDRESS", "Lab", "LabError", "is_permission", "why_not"]
 
 HUB_ADDRESS: Final = "203.0.113.10"
 _STOP_S: Final = 10.0
@@ -42,6 +43,9 @@ _BLOCK_UDP: Final = """table ip demo {
   }
 }
 """
+
+
+_FORBIDDEN: Final = "network namespaces are not permitted here"
 
 
 class LabError(Exception):
@@ -67,9 +71,14 @@ def why_not() -> str | None:
         check=False,
     )
     if made.returncode:
-        return f"network namespaces are not permitted here: {made.stderr.strip()}"
+        return f"{_FORBIDDEN}: {made.stderr.strip()}"
     subprocess.run(["ip", "netns", "del", probe], check=False)  # noqa: S603, S607
     return None
+
+
+def is_permission(why: str) -> bool:
+    """Return whether namespaces of one's own would help against what `why_not` said."""
+    return "root" in why or why.startswith(_FORBIDDEN)
 
 
 @dataclass
@@ -79,11 +88,14 @@ class Lab:
     directory: Path
     more: tuple[str, ...] = ()
     """Further hosts on the internet."""
+    is_thrown_away: bool = False
+    """Whether the directory goes with the hosts."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.callback(self._start_reaper())
             stack.callback(self._stop_all)
             for host in ("internet", *self._public, "engineer"):
                 _run("ip", "netns", "add", self.name(host))
@@ -148,6 +160,20 @@ class Lab:
     def unblock_udp(self) -> None:
         """Let UDP through the NAT again."""
         self.run("home", "nft", "delete", "table", "ip", "demo")
+
+    def _start_reaper(self) -> Callable[[], None]:
+        """Have the hosts taken down even if this process cannot; returns how to call that off."""
+        command = (sys.executable, "-m", "node.demo.reaper", self.name(""))
+        thrown_away = (str(self.directory),) if self.is_thrown_away else ()
+        reaper = subprocess.Popen(  # noqa: S603  ourselves
+            (*command, *thrown_away), stdin=subprocess.PIPE, start_new_session=True
+        )
+
+        def dismiss() -> None:
+            # It finds nothing left to do but the directory.
+            reaper.communicate()
+
+        return dismiss
 
     def _stop_all(self) -> None:
         for process in self.processes:

@@ -125,6 +125,8 @@ class Network:
     addresses: dict[str, str] = field(default_factory=dict)
     """Tailnet IPv4 address by host."""
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _users: dict[str, str] = field(default_factory=dict)
+    """Number by name."""
     relay: subprocess.Popen[bytes] | None = None
     control: subprocess.Popen[bytes] | None = None
 
@@ -221,11 +223,8 @@ class Network:
 
     def join(self) -> None:
         """Let every member in with a pre-auth key of its own. Raises LabError."""
-        users = {name: self._add_user(name) for name in _USERS}
-        keys = {
-            member.host: self._add_key(users.get(member.owner), member.tag)
-            for member in self.members
-        }
+        self._users = {name: self._add_user(name) for name in _USERS}
+        keys = {member.host: self.add_key(member.owner, member.tag) for member in self.members}
         # A few at a time: on a small machine all at once would only wait for one another.
         with ThreadPoolExecutor(_JOINING_AT_ONCE) as pool:
             list(pool.map(lambda member: self._bring_up(member, keys[member.host]), self.members))
@@ -234,7 +233,9 @@ class Network:
         made = self.api("POST", "user", name=name, email=f"{name}@corp.example")
         return str(made["user"]["id"])
 
-    def _add_key(self, user: str | None, tag: str) -> str:
+    def add_key(self, owner: str, tag: str = "") -> str:
+        """Make a pre-auth key that lets one node in, for a user or, without one, with a tag."""
+        user = self._users.get(owner)
         made = self.api(
             "POST",
             "preauthkey",

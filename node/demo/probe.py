@@ -1,8 +1,8 @@
 """Real TCP connections and DNS questions, from inside a host: `python -m node.demo.probe ...`.
 
-serve NAME PORT...          accept and answer with a name
-mirror PORT...          accept and answer with the caller's address
-connect HOST PORT [S]   print `open NAME`, or why not; status 0 when open
+serve NAME PORT...      web server that answers with a name; echoes what is no request
+mirror PORT...          web server that answers with the caller's address
+connect HOST PORT [S]   ask a web server; print `open NAME`, or why not; status 0 when open
 survey S HOST:PORT...   print `HOST PORT ` and what `connect` prints, for all at once
 hold HOST PORT          keep a connection busy; print `open`, then `cut SECONDS` (unix time)
 """
@@ -22,6 +22,7 @@ from node.dns.resolv_conf import SERVICE_ADDRESS
 
 __all__ = ["main"]
 
+_REQUEST = b"GET / HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"
 _CONNECT_S = 3.0
 _BEAT_S = 0.005
 _SILENCE_S = 1.0
@@ -50,12 +51,24 @@ def main(arguments: list[str]) -> int:
             return 1
 
 
+def _page(text: str) -> bytes:
+    body = f"{text}\n".encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
+
+
+def _body(answer: bytes) -> str:
+    return answer.rpartition(b"\r\n\r\n")[2].decode().strip()
+
+
 async def _serve(name: str, ports: list[int]) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            caller = str(writer.get_extra_info("peername")[0]).removeprefix("::ffff:")
-            writer.write(f"{name or caller}\n".encode())
             while data := await reader.read(4096):
+                if data.startswith(b"GET "):
+                    caller = str(writer.get_extra_info("peername")[0]).removeprefix("::ffff:")
+                    writer.write(_page(name or caller))
+                    break
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -73,7 +86,11 @@ async def _serve(name: str, ports: list[int]) -> None:
 def _connect(host: str, port: int, seconds: float) -> int:
     try:
         with socket.create_connection((host, port), seconds) as sock:
-            _say(f"open {sock.recv(100).decode().strip()}")
+            sock.sendall(_REQUEST)
+            answer = b""
+            while data := sock.recv(4096):
+                answer += data
+            _say(f"open {_body(answer)}")
     except TimeoutError:
         _say("no answer")
     except OSError as error:
@@ -89,7 +106,8 @@ async def _survey(seconds: float, targets: list[str]) -> None:
         try:
             async with asyncio.timeout(seconds):
                 reader, writer = await asyncio.open_connection(host, int(port))
-                said = f"open {(await reader.read(100)).decode().strip()}"
+                writer.write(_REQUEST)
+                said = f"open {_body(await reader.read())}"
                 writer.close()
         except TimeoutError:
             said = "no answer"
@@ -111,6 +129,7 @@ def _resolve(name: str, kind: str) -> int:
 def _hold(host: str, port: int) -> int:
     with socket.create_connection((host, port), _CONNECT_S) as sock:
         sock.settimeout(_SILENCE_S)
+        sock.sendall(b".")
         sock.recv(100)
         _say("open")
         alive_at = time.time()

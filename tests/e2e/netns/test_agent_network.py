@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from node.agent.privileges import KEPT
+from node.demo.lab import HUB_ADDRESS
 from node.demo.network import Network, postern, wait_until
 from node.demo.story import CLOSED, EDIT, OPEN, TEST_EDIT
 from tests.support.mesh import POLICY, needs_mesh, running_network
@@ -161,6 +164,75 @@ def test_state_is_for_its_owner_alone(network: Network) -> None:
     assert directory.stat().st_mode & 0o777 == 0o700
     for name in ("agent.json", "agent.sock"):
         assert (directory / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_agent_keeps_no_more_privileges_than_it_needs(network: Network) -> None:
+    text = Path(f"/proc/{network.agents['ops'].pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    for name in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(fields[name], 16) == KEPT, name
+    assert fields["NoNewPrivs"] == "1"
+
+
+def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
+    lab, state = network.lab, network.state("second")
+    resolver = network.resolv_conf("second")
+    resolver.write_text("nameserver 192.0.2.53\n")
+    agent = lab.start(
+        "staging",
+        *postern("agent", "--state-dir", str(state), "--interface", "postern1", "--port", "0"),
+        *("--resolv-conf", str(resolver)),
+        log="second",
+    )
+    wait_until(lambda: network.is_answering("second"), "the second agent", 120)
+    flags = ("--ephemeral", "--accept-dns=false", "--hostname", "second", "--timeout", "60")
+    key = network.add_key("oli")
+    url = f"http://{HUB_ADDRESS}:8080"
+    joining = ("up", "--state-dir", str(state), "--login-server", url, "--auth-key", key, *flags)
+    lab.run("staging", *postern(*joining))
+    network.addresses["second"] = network.status("second")["TailscaleIPs"][0]
+    assert network.addresses["second"] != network.addresses["staging"]
+    wait_until(lambda: network.connect("ops", "second", 443) == "open staging", "the second")
+    assert network.connect("ops", "staging", 443) == "open staging"
+    # The policy tells the two apart although they are one machine.
+    assert network.connect("engineer", "staging", 22) == "open staging"
+    assert network.connect("engineer", "second", 22, 1.0) != "open staging"
+    assert resolver.read_text() == "nameserver 192.0.2.53\n", "it was told to leave names alone"
+    lab.stop(agent)
+    # Ephemeral: it is gone at the control server as soon as it stops.
+    wait_until(
+        lambda: "second" not in {n["name"] for n in network.api("GET", "node")["nodes"]}, "it went"
+    )
+    assert network.connect("ops", "staging", 443) == "open staging"
+    assert lab.run("staging", "ip", "rule").count("5370:") == 1
+
+
+def test_tags_are_asked_for_and_given_to_who_owns_them(network: Network) -> None:
+    state = network.state("tagged")
+    lab = network.lab
+    resolver = network.resolv_conf("tagged")
+    resolver.touch()
+    agent = lab.start(
+        "visitor",
+        *postern("agent", "--state-dir", str(state), "--interface", "postern1", "--port", "0"),
+        *("--resolv-conf", str(resolver)),
+        log="tagged",
+    )
+    wait_until(lambda: network.is_answering("tagged"), "the agent", 120)
+    url = f"http://{HUB_ADDRESS}:8080"
+    asking = ("--login-server", url, "--advertise-tags", "tag:staging", "--hostname", "tagged")
+    up = lab.start("visitor", *postern("up", "--state-dir", str(state), *asking), log="tagged-up")
+    log = network.directory / "tagged-up.log"
+    wait_until(lambda: "/register/" in log.read_text(), "the URL", 60)
+    login = log.read_text().partition("/register/")[2].split()[0]
+    network.api("POST", "auth/register", user="ann", authId=login)
+    wait_until(lambda: up.poll() is not None, "up ends", 60)
+    lab.processes.remove(up)
+    assert network.status("tagged")["Self"]["Tags"] == ["tag:staging"]
+    network.addresses["tagged"] = network.status("tagged")["TailscaleIPs"][0]
+    wait_until(lambda: network.connect("engineer", "tagged", 22) == "open visitor", "as staging")
+    lab.run("visitor", *postern("logout", "--state-dir", str(state)))
+    lab.stop(agent)
 
 
 def test_relay_carries_what_udp_cannot(network: Network) -> None:

@@ -57,9 +57,13 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
             for line in text.splitlines()
             if line.startswith("Address")
         )
-        environment = ("env", "WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go", "LOG_LEVEL=error")
-        lab.run("device", *environment, "wg-quick", "up", str(config))
         try:
+            # Not awaited by its output: the daemon that it leaves keeps that open.
+            environment = ("env", "WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go")
+            up = lab.start("device", *environment, "wg-quick", "up", str(config), log="wg-quick")
+            wait_until(lambda: up.poll() is not None, "wg-quick")
+            assert up.returncode == 0, (directory / "wg-quick.log").read_text()
+            lab.processes.remove(up)
             lab.start("device", *PROBE, "serve", "device", "22", "443", log="device-server")
             wait_until(lambda: running.peer("engineer", "device") is not None, "the device")
             yield running

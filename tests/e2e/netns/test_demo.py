@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node.demo.network import wait_until
 from tests.support.mesh import REPOSITORY, needs_mesh
 
 pytestmark = [pytest.mark.netns, needs_mesh()]
@@ -29,15 +31,17 @@ def test_every_proof_holds_and_nothing_is_left() -> None:
     assert left_of(demo.pid) == []
 
 
-def test_interrupted_demo_takes_everything_down() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_demo_that_is_ended_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        COMMAND, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        COMMAND, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if "all 5 joined" in line:
-                break
-        demo.send_signal(signal.SIGINT)
-        demo.communicate(timeout=60)
-    assert demo.returncode == 1
-    assert left_of(demo.pid) == []
+        wait_until(lambda: any(tmp_path.glob("postern-demo-*/state-*/agent.sock")), "an agent", 120)
+        assert left_of(demo.pid)
+        demo.send_signal(number)
+        demo.wait(60)
+        # After a kill somebody else has to clean up.
+        wait_until(lambda: left_of(demo.pid) == [], "no namespace is left", 60)
+        wait_until(lambda: list(tmp_path.iterdir()) == [], "no file is left", 60)
+    assert demo.returncode == (-signal.SIGKILL if number is signal.SIGKILL else 1)
