@@ -95,7 +95,8 @@ class Tunnel:
         await self.ask(lambda: self._swap(wanted))
         services = tuple(SERVICE_ADDRESSES) if wanted.addresses else ()
         plan = HostPlan(
-            addresses=(*wanted.addresses, *services),
+            addresses=wanted.addresses,
+            services=services,
             routes=wanted.routes,
             bypasses=tuple(sorted(set(bypasses), key=str)),
             forwards=wanted.forwards,

@@ -29,6 +29,7 @@ _DEFAULT_TABLE: Final = 253
 _GSO_MAX_BYTES: Final = 61000
 _MARKED: Final = {"fwmark": BYPASS_MARK, "fwmask": MARK_MASK}
 _UNREACHABLE: Final = 7
+_FOR_EVER: Final = 0xFFFFFFFF
 _RULES: Final[tuple[dict[str, Any], ...]] = (
     {"priority": 5310, "table": _MAIN_TABLE, **_MARKED},
     {"priority": 5330, "table": _DEFAULT_TABLE, **_MARKED},
@@ -131,12 +132,15 @@ class HostNetwork:
     def _change(self, ip: IPRoute, step: Step, network: IPNetwork, family: int) -> None:
         verb = "add" if step.is_addition else "del"
         match step.kind:
-            case StepKind.ADDRESS:
+            case StepKind.ADDRESS | StepKind.SERVICE:
                 address = str(network.network_address)
                 options = {"index": self._index, "address": address, "family": family}
                 if family == socket.AF_INET6 and step.is_addition:
                     # Nobody else can have it: duplicate detection would only delay its use.
                     options["flags"] = 0x02
+                    if step.kind is StepKind.SERVICE:
+                        # Deprecated from the start: the last to be chosen as a source (RFC 6724).
+                        options |= {"preferred_lft": 0, "valid_lft": _FOR_EVER}
                 ip.addr(verb, prefixlen=network.prefixlen, **options)
             case StepKind.BYPASS:
                 ip.route(verb, dst=str(network), type="throw", table=self._table, family=family)

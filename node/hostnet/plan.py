@@ -55,6 +55,8 @@ class HostPlan:
 
     addresses: tuple[IPNetwork, ...] = ()
     """Of the tunnel interface, as /32 and /128."""
+    services: tuple[IPNetwork, ...] = ()
+    """Further addresses, which this host answers on but never speaks from."""
     routes: tuple[IPNetwork, ...] = ()
     bypasses: tuple[IPNetwork, ...] = ()
     """Destinations that never go into the tunnel."""
@@ -69,6 +71,7 @@ class StepKind(Enum):
     """What is added or taken away."""
 
     ADDRESS = "address"
+    SERVICE = "service address"
     ROUTE = "route"
     BYPASS = "bypass"
     FORWARDING = "forwarding"
@@ -108,6 +111,7 @@ def steps(before: HostPlan, after: HostPlan) -> list[Step]:
         )
 
     change(StepKind.ADDRESS, (), tuple(n for n in after.addresses if n not in before.addresses))
+    change(StepKind.SERVICE, before.services, after.services)
     change(StepKind.BYPASS, before.bypasses, after.bypasses)
     change(StepKind.ROUTE, before.routes, after.routes)
     change(StepKind.ADDRESS, tuple(n for n in before.addresses if n not in after.addresses), ())

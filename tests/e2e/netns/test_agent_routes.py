@@ -22,6 +22,13 @@ MIRROR_PORT = 8089
 FAR, FAR6 = "198.51.100.1", "2001:db8:77::1"
 NEAR, NEAR6 = "203.0.113.1", "2001:db8:1::1"
 ROUTERS = {"production": "10.77.0.1", "staging": "10.77.0.3"}
+CLOSED_LAN = """table inet lab {
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname "br0" ip daddr 10.77.0.0/24 drop
+  }
+}
+"""
 PROBE = (sys.executable, "-m", "node.demo.probe")
 
 
@@ -43,6 +50,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
             lab.run(host, "ip", "addr", "add", f"{address}/24", "dev", "lan0")
             lab.run(host, "ip", "link", "set", "lan0", "up")
             lab.run("internet", "ip", "link", "set", f"lan-{host}", "master", "lan", "up")
+        # Nothing leads from the internet into the LAN.
+        lab.run("internet", "nft", "-f", "-", text=CLOSED_LAN)
         lab.run("internet", "ip", "addr", "add", f"{NEAR}/24", "dev", "br0")
         lab.run("internet", "ip", "addr", "add", f"{NEAR6}/64", "dev", "br0", "nodad")
         lab.run("internet", "ip", "addr", "add", f"{FAR}/32", "dev", "lo")

@@ -17,6 +17,7 @@ networks = st.lists(
 plans = st.builds(
     HostPlan,
     addresses=networks,
+    services=networks,
     routes=networks,
     bypasses=networks,
     forwards=networks,
@@ -29,6 +30,7 @@ def carried_out(plan: HostPlan, taken: list[Step]) -> HostPlan:
     """Return the plan that a host which does as it is told ends up with."""
     held = {
         StepKind.ADDRESS: set(plan.addresses),
+        StepKind.SERVICE: set(plan.services),
         StepKind.ROUTE: set(plan.routes),
         StepKind.BYPASS: set(plan.bypasses),
     }
@@ -44,6 +46,7 @@ def carried_out(plan: HostPlan, taken: list[Step]) -> HostPlan:
             held[step.kind] -= set(step.networks)
     return HostPlan(
         addresses=tuple(sorted(held[StepKind.ADDRESS])),
+        services=tuple(sorted(held[StepKind.SERVICE])),
         routes=tuple(sorted(held[StepKind.ROUTE])),
         bypasses=tuple(sorted(held[StepKind.BYPASS])),
         forwards=forwards,
@@ -55,6 +58,7 @@ def in_order(plan: HostPlan) -> HostPlan:
     return replace(
         plan,
         addresses=tuple(sorted(plan.addresses)),
+        services=tuple(sorted(plan.services)),
         routes=tuple(sorted(plan.routes)),
         bypasses=tuple(sorted(plan.bypasses)),
     )
