@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from control.channel.responses import ChannelResponse
+from control.mapper.network import effective_routes
 from control.mapper.session import MapSession
 from control.registry.ledger import Change
 from control.store.queries import deleted_node_machine_key
@@ -198,8 +199,12 @@ class MachineApi:
         finally:
             self._atlas.close(session)
             current = self._ledger.tailnet.node(node.id)
-            is_ephemeral = current is not None and current.is_ephemeral
-            self._presence.disconnected(node.id, loop.time(), is_ephemeral=is_ephemeral)
+            self._presence.disconnected(
+                node.id,
+                loop.time(),
+                is_ephemeral=current is not None and current.is_ephemeral,
+                is_router=current is not None and bool(effective_routes(current)),
+            )
 
     async def _feed(self, session: MapSession, wanted: MapRequest, stream: ResponseStream) -> None:
         loop = asyncio.get_running_loop()

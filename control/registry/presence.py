@@ -11,6 +11,8 @@ from typing import Final
 __all__ = ["Due", "Presence"]
 
 OFFLINE_GRACE_S: Final = 10.0
+ROUTER_GRACE_S: Final = 2.0
+"""Of a node that routes: another may stand in for it, and its clients wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,16 @@ class Presence:
         self._leaving.pop(node_id, None)
         self._ephemeral.pop(node_id, None)
 
-    def disconnected(self, node_id: int, now: float, *, is_ephemeral: bool) -> None:
+    def disconnected(
+        self, node_id: int, now: float, *, is_ephemeral: bool, is_router: bool = False
+    ) -> None:
         """Note that a stream ended; an older one's end does not count while a newer one lives."""
         left = self._streams.get(node_id, 0) - 1
         if left > 0:
             self._streams[node_id] = left
             return
         self._streams.pop(node_id, None)
-        self._leaving[node_id] = now + OFFLINE_GRACE_S
+        self._leaving[node_id] = now + (ROUTER_GRACE_S if is_router else OFFLINE_GRACE_S)
         if is_ephemeral:
             self._ephemeral[node_id] = now + self.ephemeral_timeout_s
 

@@ -22,6 +22,13 @@ def test_node_is_offline_only_after_the_grace(presence: Presence) -> None:
     assert presence.due(11) == NOTHING
 
 
+def test_router_is_offline_soon_since_another_may_stand_in(presence: Presence) -> None:
+    presence.connected(1)
+    presence.disconnected(1, 0, is_ephemeral=False, is_router=True)
+    assert presence.due(1.9) == NOTHING
+    assert presence.due(2) == Due(offline=(1,), abandoned=())
+
+
 def test_reconnect_within_the_grace_keeps_the_node_online(presence: Presence) -> None:
     presence.connected(1)
     presence.disconnected(1, 0, is_ephemeral=True)
