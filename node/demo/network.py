@@ -235,7 +235,9 @@ class Network:
 
     def add_key(self, owner: str, tag: str = "") -> str:
         """Make a pre-auth key that lets one node in, for a user or, without one, with a tag."""
-        user = self._users.get(owner)
+        return self._add_key(self._users.get(owner), tag)
+
+    def _add_key(self, user: str | None, tag: str) -> str:
         made = self.api(
             "POST",
             "preauthkey",
