@@ -184,9 +184,9 @@ class NetworkView:
         wireguard_only: frozenset[int] = frozenset(),
     ) -> None:
         """Compile for a directory; `wireguard_only` are the numbers of plain WireGuard devices."""
-        self._wireguard_only = wireguard_only
+        self.wireguard_only = wireguard_only
         self._has_wireguard_news = bool(wireguard_only) or (
-            before is not None and bool(before._wireguard_only)
+            before is not None and bool(before.wireguard_only)
         )
         self.compiled: CompiledNetwork = CompiledNetwork(
             policy, directory, None if before is None else before.compiled
@@ -212,7 +212,7 @@ class NetworkView:
 
         That follows from the peers, their rules and the sender's own addresses.
         """
-        senders = (self.peers(device).keys() for device in self._wireguard_only)
+        senders = (self.peers(device).keys() for device in self.wireguard_only)
         return news._replace(rules=news.rules.union(news.views, news.selves, *senders))
 
     @property
@@ -239,9 +239,9 @@ class NetworkView:
         These are the rules that the peers would hold, reduced to what this node sends from.
         """
         index = self._index.get(node_id)
-        if index is None or node_id in self._wireguard_only or not self._wireguard_only:
+        if index is None or node_id in self.wireguard_only or not self.wireguard_only:
             return None
-        peers = self.peers(node_id).keys() & self._wireguard_only
+        peers = self.peers(node_id).keys() & self.wireguard_only
         if not peers:
             return None
         own = IpSet.of_strings(self.own_routes(node_id).allowed_ips)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control.errors import AlreadyExistsError, InvalidRequestError
-from control.identity.registrar import Admission
+from control.identity.enrolment import Admission
 from control.keys import NodePublic
 from control.operations.nodes import check_tags
 from control.registry.names import check_label
