@@ -7,8 +7,8 @@ addresses as the strings that go on the wire, because order and spelling are par
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.origin import Origin
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALL_PORTS",
     "DEFAULT_PROTOCOLS",
+    "OWN_ADDRESS",
     "CapGrant",
     "EngineError",
     "FilterRule",
@@ -25,7 +26,16 @@ __all__ = [
     "NetPortRange",
     "Origin",
     "PortRange",
+    "origins_to_wire",
+    "with_origins",
 ]
+
+OWN_ADDRESS: Final = {4: "own4", 6: "own6"}
+"""By IP version, a destination that stands for each receiver's own address where one rule is told
+of many receivers. Never in a packet filter."""
+
+ORIGINS_KEY: Final = "PosternOrigins"
+"""Ours: clients that do not know it ignore it (control reference 4.10)."""
 
 DEFAULT_PROTOCOLS: tuple[int, ...] = (6, 17, 1, 58)
 """What a rule without `IPProto` covers, in wire order: TCP, UDP, ICMPv4, ICMPv6."""
@@ -81,15 +91,22 @@ class FilterRule:
     """IP protocol numbers, or None for `DEFAULT_PROTOCOLS`; never empty when read from the wire."""
     cap_grants: tuple[CapGrant, ...] = ()
     origins: tuple[Origin, ...] = field(default=(), compare=False)
-    """Policy rules that contributed, in order of contribution. Not part of the wire form."""
+    """Policy rules that contributed, in order of contribution. They decide nothing: two rules that
+    differ only in them are equal."""
+    shares: tuple[int, ...] = field(default=(), compare=False)
+    """How many entries of `dst_ports` came from each origin, in the same order; empty where that
+    is not known."""
 
     @property
     def protocols(self) -> tuple[int, ...]:
         """IP protocol numbers that the rule covers, with the default spelled out."""
         return self.ip_proto or DEFAULT_PROTOCOLS
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the rule in the wire's own JSON spelling (policy reference 4.2)."""
+    def to_wire(self, *, with_origins: bool = False) -> dict[str, Any]:
+        """Return the rule in the wire's own JSON spelling (policy reference 4.2).
+
+        With origins a key of ours says which lines of the policy the rule comes from.
+        """
         wire: dict[str, Any] = {"SrcIPs": list(self.src_ips)}
         if self.cap_grants:
             wire["CapGrant"] = [
@@ -103,6 +120,8 @@ class FilterRule:
             ]
         if self.ip_proto:
             wire["IPProto"] = list(self.ip_proto)
+        if with_origins and self.origins:
+            wire[ORIGINS_KEY] = origins_to_wire(self)
         return wire
 
     @classmethod
@@ -114,13 +133,39 @@ class FilterRule:
         """
         if not isinstance(wire, dict):
             raise MalformedRuleError("filter rule: expected an object")
-        return cls(
+        rule = cls(
             src_ips=tuple(_strings(wire.get("SrcIPs"), "SrcIPs")),
             dst_ports=tuple(_net_port_range(item) for item in _list(wire, "DstPorts")),
             # Go clients cannot tell an empty list from none, so neither does the wire.
             ip_proto=tuple(_numbers(wire.get("IPProto"))) or None,
             cap_grants=tuple(_cap_grant(item) for item in _list(wire, "CapGrant")),
         )
+        origins = wire.get(ORIGINS_KEY)
+        return rule if origins is None else with_origins(rule, origins)
+
+
+def origins_to_wire(rule: FilterRule) -> list[list[Any]]:
+    """Return where a rule comes from: section, position, line and share of each origin."""
+    shares = rule.shares or (0,) * len(rule.origins)
+    return [[*origin, share] for origin, share in zip(rule.origins, shares, strict=True)]
+
+
+def with_origins(rule: FilterRule, wire: object) -> FilterRule:
+    """Return a rule with the origins that `origins_to_wire` wrote.
+
+    What cannot be read leaves the rule without any: origins explain a rule, they never decide.
+    """
+    entries = wire if isinstance(wire, list) else []
+    origins, shares = [], []
+    for entry in entries:
+        match entry:
+            case [str(section), int(position), int(line), int(share)] if share >= 0:
+                origins.append(Origin(section, position, line))
+                shares.append(share)
+            case _:
+                return replace(rule, origins=(), shares=())
+    is_split = sum(shares) == len(rule.dst_ports) and any(shares)
+    return replace(rule, origins=tuple(origins), shares=tuple(shares) if is_split else ())
 
 
 def _list(wire: dict[str, Any], key: str) -> list[Any]:

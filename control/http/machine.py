@@ -16,7 +16,16 @@ from control.mapper.network import effective_routes
 from control.mapper.session import MapSession
 from control.registry.ledger import Change
 from control.store.queries import deleted_node_machine_key
-from control.wire import MapRequest, MapResponse, RegisterRequest, WireError, WireNode, capability
+from control.wire import (
+    REACH_PATH,
+    MapRequest,
+    MapResponse,
+    ReachResponse,
+    RegisterRequest,
+    WireError,
+    WireNode,
+    capability,
+)
 from control.wire.framing import dump_json
 
 if TYPE_CHECKING:
@@ -114,6 +123,7 @@ class MachineApi:
             ("POST", "/machine/feature/query"): by_node(self._feature),
             ("POST", "/machine/update-health"): by_node(self._health),
             ("POST", "/machine/audit-log"): by_node(self._audit_log),
+            ("POST", REACH_PATH): by_node(self._reach),
         }
 
     def _for_nodes(
@@ -179,7 +189,7 @@ class MachineApi:
         return self._one_shot(node, wanted)
 
     def _one_shot(self, node: NodeRecord, wanted: MapRequest) -> ChannelResponse:
-        session = MapSession(self._atlas, node.id)
+        session = MapSession(self._atlas, node.id, wants_origins=wanted.wants_origins)
         try:
             message = session.next_message(self._ledger.now()) or b"{}"
         finally:
@@ -191,7 +201,9 @@ class MachineApi:
         # The head goes before any work: the node's patience is counted from its request.
         stream.start(200)
         loop = asyncio.get_running_loop()
-        session = self._atlas.open(node.id, wants_peers=not wanted.omit_peers)
+        session = self._atlas.open(
+            node.id, wants_peers=not wanted.omit_peers, wants_origins=wanted.wants_origins
+        )
         self._presence.connected(node.id)
         try:
             self._set_online(node.id)
@@ -245,6 +257,11 @@ class MachineApi:
         message = dump_json(MapResponse(node=node, packet_filters={"base": ()}).to_json())
         framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
         return ChannelResponse(200, framed, "application/octet-stream")
+
+    async def _reach(self, _request: ChannelRequest, node: NodeRecord) -> ChannelResponse:
+        # It looks at every filter; other requests go on meanwhile.
+        reach = await asyncio.to_thread(self._atlas.reach, node.id)
+        return _json(ReachResponse(reach=reach).to_json())
 
     async def _audit_log(self, request: ChannelRequest, node: NodeRecord) -> ChannelResponse:
         entry = _read_object(request.body)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from control.registry.ledger import Change
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord, UserRecord
+    from control.wire import Reach
     from engine.directory import Directory
     from policy.model.document import Policy
 
@@ -169,6 +170,8 @@ class Atlas:
             self._follow(node_id, Part.RULES)
         for node_id in news.selves | left:
             self._follow(node_id, Part.SELF)
+        for node_id in news.origins:
+            self._follow(node_id, Part.ORIGINS)
 
     def _follow(self, node_id: int, part: Part) -> None:
         session = self._sessions.get(node_id)
@@ -194,12 +197,14 @@ class Atlas:
 
     # Streams.
 
-    def open(self, node_id: int, *, wants_peers: bool = True) -> MapSession:
+    def open(
+        self, node_id: int, *, wants_peers: bool = True, wants_origins: bool = False
+    ) -> MapSession:
         """Start a stream; an earlier one of the same node ends."""
         old = self._sessions.get(node_id)
         if old is not None:
             old.end()
-        session = MapSession(self, node_id, wants_peers=wants_peers)
+        session = MapSession(self, node_id, wants_peers=wants_peers, wants_origins=wants_origins)
         self._sessions[node_id] = session
         return session
 
@@ -247,6 +252,10 @@ class Atlas:
         """Return whether a node takes part: expired and unapproved ones see nobody."""
         node = self._tailnet.node(node_id)
         return node is not None and node.is_authorized and not node.is_expired(self._clock())
+
+    def reach(self, node_id: int) -> tuple[Reach, ...]:
+        """Return what a node may reach, as the network in force has it."""
+        return self.network.reach(node_id) if self.may_see_peers(node_id) else ()
 
     def seen(self, node_id: int, routes: PeerRoutes, now: datetime) -> Seen | None:
         """Return a node in the state in which a viewer with these routes sees it.

@@ -12,9 +12,11 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control.policies.applicants import group_names
+from control.wire import Reach
 from engine.bits import members
 from engine.compile.network import CompiledNetwork
 from engine.compile.peers import primary_routes
+from engine.compile.reach import reach_of
 from engine.directory import Directory, DirectoryNode, DirectoryUser, Route, Settings
 from engine.netset import AddressError, IpSet
 from engine.netset.address import Address
@@ -61,6 +63,8 @@ class News(NamedTuple):
     """Those with other filters or SSH rules."""
     selves: frozenset[int]
     """Those that see themselves otherwise."""
+    origins: frozenset[int]
+    """Those whose rules come from other lines of the policy, and say what they said."""
 
 
 def effective_routes(node: NodeRecord) -> tuple[Prefix, ...]:
@@ -193,6 +197,7 @@ class NetworkView:
         )
         self._ids = tuple(int(node.id) for node in directory.nodes)
         self._index = {node_id: index for index, node_id in enumerate(self._ids)}
+        self._reach: dict[int, tuple[Reach, ...]] = {}
         self._primary = primary_routes(directory)
 
     def prepare(self) -> News:
@@ -203,7 +208,7 @@ class NetworkView:
         changes = self.compiled.settle()
         if changes is None:
             everybody = frozenset(self._ids)
-            return News(everybody, everybody, everybody)
+            return News(everybody, everybody, everybody, frozenset())
         news = News(*(frozenset(self._ids[at] for at in members(mask)) for mask in changes))
         return self._with_senders(news) if self._has_wireguard_news else news
 
@@ -251,6 +256,21 @@ class NetworkView:
             for rule in self.packet_filter(peer)
             if (sources := _within(rule.src_ips, own))
         )
+
+    def reach(self, node_id: int) -> tuple[Reach, ...]:
+        """Return what a node may reach, worked out once however often it asks."""
+        index = self._index.get(node_id)
+        if index is None:
+            return ()
+        known = self._reach.get(index)
+        if known is None:
+            ids = self._ids
+            found = reach_of(self.compiled.directory, self.compiled.packet_filters, index)
+            known = self._reach[index] = tuple(
+                Reach(node_ids=tuple(ids[peer] for peer in peers), rule=rule)
+                for peers, rule in found
+            )
+        return known
 
     def peers(self, node_id: int) -> dict[int, PeerRoutes]:
         """Return a node's peers by number, ascending."""

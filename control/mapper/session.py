@@ -12,7 +12,7 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Any
 
 from control.mapper.wire_node import Seen, patch_between
-from control.wire.filter import BASE_FILTER, WIREGUARD_ONLY_FILTER
+from control.wire.filter import BASE_FILTER, WIREGUARD_ONLY_FILTER, filter_origins
 from control.wire.framing import dump_json
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Part(Flag):
     """Its peers, with their addresses and routes."""
     RULES = auto()
     """Its packet filter and SSH policy."""
+    ORIGINS = auto()
+    """The lines of the policy that its filter comes from."""
     SELF = auto()
     """Itself."""
 
@@ -44,13 +46,16 @@ EVERY_PART = Part.VIEWS | Part.RULES | Part.SELF
 class MapSession:
     """One map stream. `wake` is set when there may be something to tell."""
 
-    def __init__(self, atlas: Atlas, node_id: int, *, wants_peers: bool = True) -> None:
+    def __init__(
+        self, atlas: Atlas, node_id: int, *, wants_peers: bool = True, wants_origins: bool = False
+    ) -> None:
         self.node_id = node_id
         self.wake = asyncio.Event()
         self.is_over = False
         """The stream must end: the node is gone or has another stream."""
         self._atlas = atlas
         self._wants_peers = wants_peers
+        self._wants_origins = wants_origins
         self._is_first = True
         self._old_parts = EVERY_PART
         self._views: dict[int, PeerRoutes] = {}
@@ -73,6 +78,8 @@ class MapSession:
 
     def follow(self, part: Part) -> None:
         """Note that the network in force says something new to the node."""
+        if part is Part.ORIGINS and not self._wants_origins:
+            return
         self._old_parts |= part
         self.wake.set()
 
@@ -109,7 +116,7 @@ class MapSession:
             fields["DERPMap"] = self._derp_json = self._atlas.derp_json
         if suspects or is_first or self._must_check_all:
             self._tell_peers(fields, suspects, now, is_first=is_first)
-        if Part.RULES in old:
+        if old & (Part.RULES | Part.ORIGINS):
             self._tell_rules(fields)
         if self._must_check_all:
             self._tell_dns(fields)
@@ -190,7 +197,13 @@ class MapSession:
         filters: dict[str, list[dict[str, Any]] | None] = {}
         if rules != self._filter:
             self._filter = rules
-            filters[BASE_FILTER] = [rule.to_wire() for rule in rules]
+            filters[BASE_FILTER] = [
+                rule.to_wire(with_origins=self._wants_origins) for rule in rules
+            ]
+        elif self._wants_origins and not _are_from_same_places(rules, self._filter):
+            # The lines of the policy moved, the filter did not: it is not sent again.
+            self._filter = rules
+            fields["PosternOrigins"] = dump_json({BASE_FILTER: filter_origins(rules)})
         if sending != self._sending:
             self._sending = sending
             filters[WIREGUARD_ONLY_FILTER] = (
@@ -222,3 +235,11 @@ class MapSession:
                 news.append(self._atlas.profile_json(user))
         if news:
             fields["UserProfiles"] = b"[" + b",".join(news) + b"]"
+
+
+def _are_from_same_places(rules: tuple[FilterRule, ...], told: tuple[FilterRule, ...]) -> bool:
+    """Return whether equal filters have equal origins, which their equality leaves out."""
+    return rules is told or all(
+        rule.origins == old.origins and rule.shares == old.shares
+        for rule, old in zip(rules, told, strict=True)
+    )

@@ -23,6 +23,7 @@ from control.wire.map import (
     TkaInfo,
 )
 from control.wire.node import WireNode
+from control.wire.reach import REACH_PATH, Reach, ReachRequest, ReachResponse
 from control.wire.register import LOGOUT_TIME, RegisterAuth, RegisterRequest, RegisterResponse
 from control.wire.server_key import ServerKeys
 from control.wire.ssh import SshAction, SshPolicy, SshPrincipal, SshRule
@@ -30,6 +31,7 @@ from control.wire.user import TAGGED_DEVICES, TAGGED_DEVICES_ID, Login, User, Us
 
 __all__ = [
     "LOGOUT_TIME",
+    "REACH_PATH",
     "TAGGED_DEVICES",
     "TAGGED_DEVICES_ID",
     "ZERO_TIME",
@@ -52,6 +54,9 @@ __all__ = [
     "PeerChange",
     "PingRequest",
     "Prefix",
+    "Reach",
+    "ReachRequest",
+    "ReachResponse",
     "RegisterAuth",
     "RegisterRequest",
     "RegisterResponse",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from control.wire._codec import Codec, Json, WireError
-from engine.rules import FilterRule, MalformedRuleError
+from engine.rules import FilterRule, MalformedRuleError, origins_to_wire, with_origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,12 +19,18 @@ __all__ = [
     "BASE_FILTER",
     "FILTER",
     "WIREGUARD_ONLY_FILTER",
+    "FilterOrigins",
     "combined",
+    "filter_origins",
     "updated",
+    "with_filter_origins",
 ]
 
 BASE_FILTER: Final = "base"
 """Name of the list that the field `PacketFilter` sets too."""
+FilterOrigins = list[Json]
+"""By rule of one list, what `engine.rules.origins_to_wire` writes."""
+
 ALL_FILTERS: Final = "*"
 """With null, this name deletes every list before the others of the message apply."""
 
@@ -34,7 +40,7 @@ what it may send to them. Its destinations are theirs, so it lets nobody into th
 
 
 def _encode(rules: Iterable[FilterRule]) -> list[Json]:
-    return [rule.to_wire() for rule in rules]
+    return [rule.to_wire(with_origins=True) for rule in rules]
 
 
 def _decode(value: Json, where: str) -> tuple[FilterRule, ...]:
@@ -88,3 +94,20 @@ def updated(
 def combined(lists: Mapping[str, tuple[FilterRule, ...]]) -> tuple[FilterRule, ...]:
     """Return the rules of all lists, in the order of their names."""
     return tuple(rule for name in sorted(lists) for rule in lists[name])
+
+
+def filter_origins(rules: Iterable[FilterRule]) -> FilterOrigins:
+    """Return the origins of a list's rules, to be sent where nothing else about them is new."""
+    return [origins_to_wire(rule) for rule in rules]
+
+
+def with_filter_origins(
+    held: Mapping[str, tuple[FilterRule, ...]], news: Mapping[str, Json]
+) -> dict[str, tuple[FilterRule, ...]]:
+    """Return the lists with other origins; news that do not fit a list leave it as it was."""
+    lists = dict(held)
+    for name, origins in news.items():
+        rules = lists.get(name)
+        if rules is not None and isinstance(origins, list) and len(origins) == len(rules):
+            lists[name] = tuple(map(with_origins, rules, origins))
+    return lists

@@ -87,6 +87,8 @@ class MapRequest(Message):
     read_only: bool = plain("ReadOnly", BOOL, zero=False)
     omit_peers: bool = plain("OmitPeers", BOOL, zero=False)
     debug_flags: tuple[str, ...] | None = maybe("DebugFlags", list_of(TEXT, most=100))
+    wants_origins: bool = plain("PosternOrigins", BOOL, zero=False)
+    """Ours: the node wants to know which lines of the policy its filter comes from."""
     hardware_attestation_key: AttestationPublic | None = maybe(
         "HardwareAttestationKey", ATTESTATION_KEY
     )
@@ -190,6 +192,9 @@ class MapResponse(Message):
     packet_filters: Mapping[str, tuple[FilterRule, ...] | None] | None = maybe(
         "PacketFilters", map_of(nullable(FILTER))
     )
+    filter_origins: Mapping[str, Json] | None = maybe("PosternOrigins", map_of(RAW))
+    """Ours, and only for nodes that want origins: new ones of filters that are as they were, by
+    the name of the list (`control.wire.filter.FilterOrigins`)."""
     user_profiles: tuple[UserProfile, ...] | None = maybe(
         "UserProfiles", list_of(message(UserProfile))
     )

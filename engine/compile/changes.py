@@ -31,6 +31,8 @@ class Changes(NamedTuple):
     """Those with another packet filter or SSH policy."""
     selves: int
     """Those with other addresses, routes or capabilities of their own."""
+    origins: int = 0
+    """Those with the same packet filter from other lines of the policy; none that is in `rules`."""
 
 
 class _Renumbering:
@@ -72,6 +74,7 @@ def changes_between(old: CompiledNetwork, new: CompiledNetwork) -> Changes:
         views=_views(old, new, numbers),
         rules=_rules(old, new, numbers),
         selves=_selves(old, new, numbers),
+        origins=_origins(old, new, numbers),
     )
 
 
@@ -147,6 +150,21 @@ def _rules(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) ->
             if was is not now and [r.told for r in was] != [r.told for r in now]:
                 changed.append(index)
     return _set_of(changed)
+
+
+def _origins(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) -> int:
+    old_filters, new_filters = old.packet_filters, new.packet_filters
+    return _set_of(
+        index
+        for index, before in enumerate(numbers.before)
+        if before is not None
+        and old_filters[before] is not new_filters[index]
+        and old_filters[before] == new_filters[index]
+        and any(
+            (was.origins, was.shares) != (now.origins, now.shares)
+            for was, now in zip(old_filters[before], new_filters[index], strict=True)
+        )
+    )
 
 
 def _selves(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) -> int:

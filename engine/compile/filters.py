@@ -167,11 +167,16 @@ class FilterCompiler:
 
     def _merge(self, key: Key, pieces: list[_Piece]) -> FilterRule:
         source, protocol = key
+        # One policy rule's pieces stand together: they are in order of its sequence number.
+        shares: dict[Origin, int] = {}
+        for piece in pieces:
+            shares[piece.origin] = shares.get(piece.origin, 0) + len(piece.entries)
         return FilterRule(
             src_ips=self._sources[source],
             dst_ports=tuple(entry for piece in pieces for entry in piece.entries),
             ip_proto=protocol,
-            origins=tuple(dict.fromkeys(piece.origin for piece in pieces)),
+            origins=tuple(shares),
+            shares=tuple(shares.values()),
         )
 
     def _intern(self, sources: Strings) -> int:

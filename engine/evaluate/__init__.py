@@ -6,6 +6,7 @@ evaluator that all of it is tested against is `engine.evaluate.reference`.
 
 from __future__ import annotations
 
+from engine.evaluate.attribution import allowing_origins
 from engine.evaluate.capabilities import PeerCapabilities
 from engine.evaluate.evaluator import FilterEvaluator
 from engine.evaluate.flow import FRAGMENT, UNKNOWN, Flow, FlowKey, PacketHeader, Reason, Verdict
@@ -24,6 +25,7 @@ __all__ = [
     "PeerCapabilities",
     "Reason",
     "Verdict",
+    "allowing_origins",
     "local_destinations",
     "match_form",
     "packet_filter_matches",

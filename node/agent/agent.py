@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from control.keys import NodePrivate
-    from control.wire import Hostinfo
+    from control.wire import Hostinfo, ReachResponse
     from node.agent.connectivity import Connectivity
     from node.agent.control_session import SessionState
     from node.agent.desired import Desired
@@ -207,6 +207,16 @@ class Agent:
         """Return a full report of the network around us."""
         return await self.connectivity.netcheck() if self.connectivity is not None else None
 
+    async def reach(self) -> ReachResponse | str:
+        """Return what the control server lets this node reach, or why that is not known."""
+        if self._session is None:
+            return "not connected to a control server; run `postern up`"
+        try:
+            found = await self._session.reach()
+        except (ControlLostError, ControlRefusedError) as error:
+            return str(error)
+        return "this control server does not tell" if found is None else found
+
     async def snapshot(self) -> Snapshot:
         """Return everything that `status` shows."""
         standing, netmap = self._standing, self.netmap
@@ -294,9 +304,10 @@ class Agent:
         """Write out denials and the netmap, and notice a packet loop that died."""
         if self.tunnel is None:
             return
-        unwritten = self.tunnel.path.gate.denials.unwritten
-        while unwritten:
-            LOG.info("%s", unwritten.popleft())
+        gate = self.tunnel.path.gate
+        for unwritten in (gate.denials.unwritten, gate.admissions.unwritten):
+            while unwritten:
+                LOG.info("%s", unwritten.popleft())
         if self.tunnel.loop.failure is not None:
             raise RuntimeError("the packet loop stopped") from self.tunnel.loop.failure
         if self._memory.is_due(self._loop.time()):

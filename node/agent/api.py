@@ -7,7 +7,7 @@ POST /up                         {"preferences": {...}, "auth_key": "...", "must
 POST /down /logout /stop
 POST /ping                       {"target": NAME, "timeout_s": 5}
 GET  /netcheck                   {"report": {...}, "text": "...", "hint": "..."}
-GET  /whois?address= /access /denials /flows /rules
+GET  /whois?address= /access /admissions /denials /flows /rules
 GET  /metrics                    Prometheus text
 """
 
@@ -31,7 +31,7 @@ from node.state.preferences import PreferencesError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from node.agent.agent import Agent
@@ -79,6 +79,7 @@ class AgentApi:
                 web.get("/whois", self._whois),
                 web.get("/access", self._access),
                 web.get("/denials", self._reader(path_status.denials)),
+                web.get("/admissions", self._reader(path_status.admissions)),
                 web.get("/flows", self._reader(path_status.flows)),
                 web.get("/rules", self._reader(path_status.rules)),
                 web.get("/metrics", self._metrics),
@@ -149,10 +150,23 @@ class AgentApi:
 
     async def _access(self, _: web.Request) -> web.Response:
         tunnel = self._agent.tunnel
-        recent = (
-            await tunnel.ask(lambda: path_status.denials(tunnel.path)) if tunnel is not None else {}
+        denials: Mapping[str, Any] = {}
+        admissions: Mapping[str, Any] = {}
+        if tunnel is not None:
+            path = tunnel.path
+            denials, admissions = await tunnel.ask(
+                lambda: (path_status.denials(path), path_status.admissions(path))
+            )
+        reach = await self._agent.reach()
+        return web.json_response(
+            access_json(
+                self._agent.netmap,
+                self._agent.applied,
+                reach,
+                denials=denials,
+                admissions=admissions,
+            )
         )
-        return web.json_response(access_json(self._agent.netmap, self._agent.applied, recent))
 
     def _reader(
         self, read: Callable[[PythonDataPath], object]

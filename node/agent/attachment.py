@@ -10,7 +10,7 @@ from node.agent import loop_calls
 from node.agent.bridge import Bridge
 from node.agent.bypasses import bypasses
 from node.agent.connectivity import Connectivity
-from node.agent.desired import Desired, desired, home_region
+from node.agent.desired import Desired, desired, have_same_origins, home_region
 from node.agent.names import Names
 from node.agent.tunnel import Tunnel
 from node.hostnet.host import local_networks
@@ -115,10 +115,12 @@ class Attachment:
             preferences.snat_subnet_routes,
             await self._bypasses(netmap.derp_map, preferences, around),
         )
-        if (wanted, host) != (self.applied, self._host):
+        if self.applied is None or (wanted, host) != (self.applied, self._host):
             masquerades, passing = host
             await self.tunnel.apply(wanted, masquerades=masquerades, bypasses=passing)
-            self.applied, self._host = wanted, host
+        elif not have_same_origins(wanted.rules, self.applied.rules):
+            await self.tunnel.note_origins(wanted.rules)
+        self.applied, self._host = wanted, host
         homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
         self.connectivity.configure(netmap.derp_map, homes)
 

@@ -6,6 +6,7 @@ It decides nothing about the netmap: who owns it gets each one whole, with what 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import random
@@ -14,7 +15,14 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from control.wire import Hostinfo, MapRequest, capability
+from control.wire import (
+    REACH_PATH,
+    Hostinfo,
+    MapRequest,
+    ReachRequest,
+    ReachResponse,
+    capability,
+)
 from node.netmap.fold import FoldError, fold
 from node.session.driver import (
     Backoff,
@@ -41,6 +49,7 @@ __all__ = ["ControlSession", "SessionOwner", "SessionState"]
 LOG = logging.getLogger("postern.control")
 _REPORT_GAP_S: Final = 0.2
 _UNKNOWN_NODE_STATUSES: Final = frozenset({401, 403, 404})
+_NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
 
 
 class SessionState(Enum):
@@ -116,6 +125,26 @@ class ControlSession:
         """Connect again: our network changed, and TCP would notice minutes later."""
         if self._client is not None:
             self._client.close()
+
+    async def reach(self) -> ReachResponse | None:
+        """Ask what this node may reach; None where the server does not answer that.
+
+        Raises ControlLostError or ControlRefusedError.
+        """
+        if self._client is None:
+            raise ControlLostError("no connection to the control server")
+        request = ReachRequest(
+            version=capability.SPOKEN_BY_OUR_NODE, node_key=self.identity.node.public
+        )
+        try:
+            body = await self._client.fetch(REACH_PATH, request.to_json())
+            return ReachResponse.from_json(json.loads(body))
+        except ControlRefusedError as error:
+            if error.status in _NO_SUCH_ENDPOINT:
+                return None
+            raise
+        except ValueError as error:
+            raise ControlLostError(f"no answer on what may be reached: {error}") from None
 
     async def log_out(self) -> None:
         """End the node key's life. Raises ControlLostError or ControlRefusedError."""
@@ -233,4 +262,5 @@ class ControlSession:
             hostinfo=self.hostinfo,
             endpoints=tuple(str(item.endpoint) for item in self.endpoints),
             endpoint_types=tuple(int(item.kind) for item in self.endpoints),
+            wants_origins=True,
         )

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from node.netmap.netmap import NetMap
     from node.state.preferences import Preferences
 
-__all__ = ["Desired", "DesiredPeer", "desired", "find_peer", "home_region", "short_name"]
+__all__ = [
+    "Desired",
+    "DesiredPeer",
+    "desired",
+    "find_peer",
+    "have_same_origins",
+    "home_region",
+    "short_name",
+]
 
 _LEGACY_REGION_PREFIX: Final = "127.3.3.40:"
 SERVICE_ADDRESSES: Final[tuple[Prefix, ...]] = (
@@ -100,6 +108,14 @@ def desired(
         forwards=forwards,
         deputy=_deputy(netmap, peers),
         exit_node_missing=bool(preferences.exit_node) and not has_exit,
+    )
+
+
+def have_same_origins(rules: tuple[FilterRule, ...], others: tuple[FilterRule, ...]) -> bool:
+    """Return whether equal filters come from the same lines, which equality leaves out."""
+    return all(
+        rule is other or (rule.origins == other.origins and rule.shares == other.shares)
+        for rule, other in zip(rules, others, strict=True)
     )
 
 

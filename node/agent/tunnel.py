@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from control.keys import DiscoPrivate, NodePrivate
+    from engine.rules import FilterRule
     from node.agent.desired import DesiredPeer
     from node.agent.mesh_path import Outside
     from node.hostnet.plan import IPNetwork
@@ -105,6 +106,10 @@ class Tunnel:
         await asyncio.to_thread(self._host.apply, plan)
         await asyncio.to_thread(self._translator.lead, via_routes(wanted.forwards))
 
+    async def note_origins(self, rules: tuple[FilterRule, ...]) -> None:
+        """Take the filter in force with other origins: nothing is judged anew."""
+        await self.ask(lambda: self.path.gate.counters.install_rules(rules))
+
     async def stop(self) -> None:
         """Take everything down."""
         await asyncio.to_thread(self._take_down)
@@ -124,6 +129,8 @@ class Tunnel:
         rules = (wanted.rules, wanted.local, wanted.deputy)
         if rules != (before.rules, before.local, before.deputy):
             path.install_rules(*rules)
+        else:
+            path.gate.counters.install_rules(wanted.rules)
         held = {peer.node_key: peer for peer in before.peers}
         kept = {peer.node_key for peer in wanted.peers}
         for node_key in held.keys() - kept:

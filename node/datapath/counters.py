@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.evaluate import Reason, Verdict
-    from engine.rules import FilterRule
+    from engine.rules import FilterRule, Origin
 
 
 class RuleCounters:
@@ -31,8 +31,12 @@ class RuleCounters:
     @property
     def policy_line(self) -> int:
         """Line in the policy of the first rule that this one was compiled from; 0 if unknown."""
-        origins = () if self.rule is None else self.rule.origins
-        return origins[0].line if origins else 0
+        return self.origins[0].line if self.origins else 0
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Policy rules that this one was compiled from; empty where that is not known."""
+        return () if self.rule is None else self.rule.origins
 
 
 class Counters:
@@ -64,7 +68,10 @@ class Counters:
         return self.rules[verdict.rule_index]
 
     def install_rules(self, rules: Sequence[FilterRule]) -> None:
-        """Start counting for a new filter; rules that stay keep their counts."""
+        """Start counting for a new filter; rules that stay keep their counts.
+
+        Also takes the same filter with other origins.
+        """
         known: dict[object, list[RuleCounters]] = {}
         for counter in self.rules:
             if counter.rule is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.netset.address import format_address
 from engine.netset.protocols import protocol_name
+from node.datapath.lograte import LogRate
 
 if TYPE_CHECKING:
     from engine.evaluate import PacketHeader, Reason
@@ -16,8 +17,6 @@ INBOUND = "in"
 OUTBOUND = "out"
 
 KEPT = 256
-RATE_PER_S = 10.0
-BURST = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ class Denial:
     """Denials since the one before that were counted but not logged."""
 
     def __str__(self) -> str:
-        source = _endpoint(self.version, self.src, self.src_port)
-        target = _endpoint(self.version, self.dst, self.dst_port)
+        source = endpoint_text(self.version, self.src, self.src_port)
+        target = endpoint_text(self.version, self.dst, self.dst_port)
         text = (
             f"denied {self.direction} {protocol_name(self.proto)} {source} -> {target}: "
             f"{self.reason.value}"
@@ -48,7 +47,8 @@ class Denial:
         return f"{text} ({self.suppressed} more not logged)" if self.suppressed else text
 
 
-def _endpoint(version: int, address: int, port: int) -> str:
+def endpoint_text(version: int, address: int, port: int) -> str:
+    """Return an address with its port, if it has one."""
     text = format_address(version, address)
     if not port:
         return text
@@ -61,22 +61,18 @@ class DenialLog:
     def __init__(self) -> None:
         self.recent: deque[Denial] = deque(maxlen=KEPT)
         self.unwritten: deque[Denial] = deque(maxlen=KEPT)
-        self.suppressed = 0
+        self._rate = LogRate()
+
+    @property
+    def suppressed(self) -> int:
         """Denials never logged, in all."""
-        self._tokens = BURST
-        self._at = float("-inf")
-        self._since_last = 0
+        return self._rate.suppressed
 
     def add(self, header: PacketHeader, direction: str, reason: Reason, now: float) -> None:
         """Log a denial if the rate allows."""
-        if now > self._at:
-            self._tokens = min(BURST, self._tokens + (now - self._at) * RATE_PER_S)
-            self._at = now
-        if self._tokens < 1:
-            self.suppressed += 1
-            self._since_last += 1
+        left_out = self._rate.take(now)
+        if left_out is None:
             return
-        self._tokens -= 1
         denial = Denial(
             at=now,
             direction=direction,
@@ -87,8 +83,7 @@ class DenialLog:
             src_port=header.src_port,
             dst=header.dst,
             dst_port=header.dst_port,
-            suppressed=self._since_last,
+            suppressed=left_out,
         )
-        self._since_last = 0
         self.recent.append(denial)
         self.unwritten.append(denial)

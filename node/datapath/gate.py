@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from engine.evaluate import Reason
 from engine.evaluate.flow import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from engine.rules import MalformedRuleError
+from node.datapath.admissions import AdmissionLog
 from node.datapath.counters import Counters, RuleCounters
 from node.datapath.decode import (
     IPV4_HEADER,
@@ -63,6 +64,7 @@ class Gate:
     ) -> None:
         self.counters = Counters()
         self.denials = DenialLog()
+        self.admissions = AdmissionLog()
         self.flows = FlowTable() if flows is None else flows
         self.capture: Capture | None = None
         self.filter: InstalledFilter | None = None
@@ -242,6 +244,8 @@ class Gate:
         if counters is None:
             self._deny(header, INBOUND, verdict.reason, count, packet, now)
             return None
+        if counters.rule is not None:
+            self.admissions.add(header, counters.index, counters.rule, now)
         return self._begin(header, peer, counters, now, is_inbound=True)
 
     def _judge_outbound(self, packet: memoryview, count: int, size: int, now: float) -> Flow | None:

@@ -32,7 +32,7 @@ class DataPathCollector(Collector):
 
     def _rules(self) -> Iterator[Metric]:
         counters = self._path.gate.counters
-        labels = ["rule", "policy_line"]
+        labels = ["rule", "policy_rule", "policy_line"]
         families = [
             CounterMetricFamily(f"postern_filter_rule_{unit}", help_text, labels=labels)
             for unit, help_text in (
@@ -43,9 +43,11 @@ class DataPathCollector(Collector):
         ]
         for rule in (counters.unruled, *counters.rules):
             name = "none" if rule.index < 0 else str(rule.index)
+            places = ",".join(f"{origin.section}[{origin.position}]" for origin in rule.origins)
+            lines = ",".join(str(origin.line) for origin in rule.origins) or "0"
             values = (rule.packets, rule.bytes, rule.flows)
             for family, value in zip(families, values, strict=True):
-                family.add_metric([name, str(rule.policy_line)], value)
+                family.add_metric([name, places, lines], value)
         yield from families
 
     def _drops(self) -> Metric:

@@ -1,6 +1,6 @@
 """Serves the local API of one interface.
 
-GET  /status /rules /flows /denials     JSON
+GET  /status /rules /flows /admissions /denials     JSON
 GET  /metrics                           Prometheus text
 PUT  /filter                            a filter file (`node.filterfile`); 422 keeps the last
 DELETE /filter                          let everything pass
@@ -63,6 +63,7 @@ class LocalApi:
                 web.get("/rules", self._reader(status.rules)),
                 web.get("/flows", self._reader(status.flows)),
                 web.get("/denials", self._reader(status.denials)),
+                web.get("/admissions", self._reader(status.admissions)),
                 web.get("/metrics", self._metrics),
                 web.put("/filter", self._put_filter),
                 web.delete("/filter", self._delete_filter),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.evaluate import Reason
+from engine.evaluate import Reason, allowing_origins
 from engine.netset.address import format_address
 from engine.netset.protocols import protocol_name
 from node.wireguard.keys import encode_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.rules import Origin
+    from node.datapath.admissions import Admission
     from node.datapath.counters import RuleCounters
     from node.datapath.denials import Denial
     from node.datapath.flows import Flow
@@ -75,6 +79,7 @@ def rules(path: PythonDataPath) -> list[dict[str, Any]]:
 def _rule(counter: RuleCounters) -> dict[str, Any]:
     return {
         "index": counter.index,
+        "policy": policy_places(counter.origins),
         "policy_line": counter.policy_line,
         "packets": counter.packets,
         "bytes": counter.bytes,
@@ -99,11 +104,45 @@ def _flow(flow: Flow) -> dict[str, Any]:
         "state": flow.state.value,
         "reason": (Reason.RULE if flow.counters.index >= 0 else Reason.OUTBOUND).value,
         "rule": flow.counters.index if flow.counters.index >= 0 else None,
+        "policy": _flow_policy(flow),
         "policy_line": flow.counters.policy_line,
         "packets_in": flow.packets_in,
         "packets_out": flow.packets_out,
         "bytes_in": flow.bytes_in,
         "bytes_out": flow.bytes_out,
+    }
+
+
+def _flow_policy(flow: Flow) -> list[dict[str, Any]]:
+    rule, header = flow.counters.rule, flow.header
+    return [] if rule is None else policy_places(allowing_origins(rule, header.key.flow))
+
+
+def policy_places(origins: Iterable[Origin]) -> list[dict[str, Any]]:
+    """Return where in the policy something comes from."""
+    return [
+        {"section": section, "index": position, "line": line} for section, position, line in origins
+    ]
+
+
+def admissions(path: PythonDataPath) -> dict[str, Any]:
+    """Return the latest flows that the filter let in, newest last, with their age."""
+    log, now = path.gate.admissions, time.monotonic()
+    return {"suppressed": log.suppressed, "recent": [_admission(a, now) for a in log.recent]}
+
+
+def _admission(admission: Admission, now: float) -> dict[str, Any]:
+    header = admission.header
+    return {
+        "age_s": round(now - admission.at, 3),
+        "proto": protocol_name(header.proto),
+        "src": format_address(header.version, header.src),
+        "src_port": header.src_port,
+        "dst": format_address(header.version, header.dst),
+        "dst_port": header.dst_port,
+        "rule": admission.rule_index,
+        "policy": policy_places(admission.origins),
+        "text": str(admission),
     }
 
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from control.wire import ZERO_TIME, DerpMap
-from control.wire.filter import WIREGUARD_ONLY_FILTER, combined, updated
+from control.wire.filter import (
+    WIREGUARD_ONLY_FILTER,
+    combined,
+    updated,
+    with_filter_origins,
+)
 from node.netmap.netmap import NetMap
 
 if TYPE_CHECKING:
@@ -55,6 +60,8 @@ def fold(held: NetMap | None, message: MapResponse, now: datetime) -> tuple[NetM
         is_first = False
     peers = _peers(held.peers, message, now)
     filters = updated(held.filters, message.packet_filter, message.packet_filters)
+    if message.filter_origins:
+        filters = with_filter_origins(filters, message.filter_origins)
     after = replace(
         held,
         self_node=message.node or held.self_node,

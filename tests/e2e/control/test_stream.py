@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from control.policies.in_force import PolicyRefusedError
+from control.wire import REACH_PATH, ReachRequest, ReachResponse
 from node.netmap.fold import packet_filter
 from node.session.driver import ControlRefusedError
 from tests.support.control_server import TestNode
@@ -15,6 +17,7 @@ from tests.support.control_server import TestNode
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from control.wire import Reach
     from tests.support.control_server import Control, Stream
 
 TAGGED = """{
@@ -51,6 +54,39 @@ async def test_filter_says_what_the_policy_says(
         ("100.64.0.2", 80),
         ("fd7a:115c:a1e0::2", 80),
     }
+
+
+async def test_node_is_told_what_it_may_reach_when_it_asks(
+    two: tuple[Control, Stream, Stream],
+) -> None:
+    control, _, b = two
+    [told] = await asked(control, "a")
+    assert told.node_ids == (b.held.self_node.id,)
+    assert told.rule.src_ips == ("100.64.0.3", "fd7a:115c:a1e0::3")
+    assert [(ip, ports.first) for ip, ports in told.rule.dst_ports] == [("own4", 80), ("own6", 80)]
+    assert [(o.section, o.line) for o in told.rule.origins] == [("acls", 3)]
+    assert await asked(control, "b") == ()
+
+
+async def asked(control: Control, tag: str) -> tuple[Reach, ...]:
+    """Join another node with a tag, and ask for it."""
+    node = TestNode(f"asking-{tag}")
+    async with node.connected(control) as client:
+        await node.join(client, await control.add_auth_key(tags=(f"tag:{tag}",)))
+        await control.server.atlas.refresh()
+        request = ReachRequest(version=113, node_key=node.key.public)
+        body = await client.fetch(REACH_PATH, request.to_json())
+    return ReachResponse.from_json(json.loads(body)).reach
+
+
+async def test_nobody_may_ask_for_another_node(two: tuple[Control, Stream, Stream]) -> None:
+    control, a, _ = two
+    stranger = TestNode("stranger")
+    async with stranger.connected(control) as client:
+        request = ReachRequest(version=113, node_key=a.held.self_node.key)
+        with pytest.raises(ControlRefusedError) as refused:
+            await client.fetch(REACH_PATH, request.to_json())
+    assert refused.value.status == 404
 
 
 async def test_policy_change_reaches_whom_it_concerns(

@@ -131,6 +131,30 @@ def test_access_says_who_may_come_in_and_what_was_refused(network: Network) -> N
     assert f"-> {network.addresses['production']}:22: no-rule" in output
 
 
+def line_of(text: str) -> int:
+    return POLICY.read_text()[: POLICY.read_text().index(text)].count("\n") + 1
+
+
+def test_access_names_the_policy_line_both_ways(network: Network) -> None:
+    assert network.connect("engineer", "production", 443) == "open production"
+    engineering = line_of('"src":    ["group:engineering"]')
+    coming = json.loads(command(network, "production", "access", "--json"))
+    [rule] = [rule for rule in coming["inbound"] if "engineer" in rule["from"]][:1]
+    assert rule["policy"]["section"] in {"acls", "grants"}
+    # The rule begins within a line or two of its sources.
+    assert 0 <= engineering - rule["policy"]["line"] <= 2
+    [admission] = [a for a in coming["admissions"] if a["src_name"] == "engineer"][-1:]
+    assert admission["policy"] == [rule["policy"]]
+    going = json.loads(command(network, "engineer", "access", "--json"))
+    [reached] = [entry for entry in going["outbound"] if "production" in entry["to"]]
+    assert (reached["ports"], reached["policy"]) == (["443"], rule["policy"])
+    assert not [e for e in going["outbound"] if "ops" in e["to"] or "visitor" in e["to"]]
+    metrics = command(network, "production", "metrics")
+    place = f"{rule['policy']['section']}[{rule['policy']['index']}]"
+    labels = f'policy_line="{rule["policy"]["line"]}",policy_rule="{place}"'
+    assert f"postern_filter_rule_flows_total{{{labels}" in metrics
+
+
 @pytest.mark.parametrize(
     ("host", "name", "kind", "answer"),
     [

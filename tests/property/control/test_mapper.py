@@ -20,7 +20,7 @@ from control.policies.in_force import check_policy
 from control.registry.ledger import Change
 from control.registry.tailnet import Tailnet
 from control.wire import DerpMap, DnsConfig, Hostinfo, MapResponse, parse_addr_port
-from node.netmap.fold import fold
+from node.netmap.fold import fold, packet_filter
 from tests.support.records import NOW, node_record, user_record
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ POLICIES = [load(text) for text in TEXTS]
 
 KINDS = st.sampled_from(
     ["add", "drop", "tags", "user", "endpoints", "derp", "disco", "key", "online", "name",
-     "routes", "expire", "revive", "policy", "hostinfo", "approve"]
+     "routes", "expire", "revive", "policy", "lines", "hostinfo", "approve"]
 )  # fmt: skip
 STEPS = st.lists(st.tuples(KINDS, st.integers(1, 6), st.integers(0, 3), st.booleans()), max_size=25)
 
@@ -64,6 +64,10 @@ def comparable(netmap: NetMap) -> dict[int, Any]:
         number: replace(peer, last_seen=None) if peer.online else peer
         for number, peer in netmap.peers.items()
     }
+
+
+def origins_of(netmap: NetMap) -> list[Any]:
+    return [(rule.origins, rule.shares) for rule in packet_filter(netmap)]
 
 
 class World:
@@ -88,6 +92,9 @@ class World:
         node = self.tailnet.node(number)
         if kind == "policy":
             self.atlas.set_policy(POLICIES[choice])
+            return
+        if kind == "lines":
+            self.atlas.set_policy(load("\n" * number + TEXTS[choice]))
             return
         if kind == "add" and node is None:
             self.tailnet.put_node(node_record(number, user_id=1 + choice % 2))
@@ -138,7 +145,7 @@ class World:
     def listen(self, number: int) -> None:
         """Let every viewer hear what there is; a new one may join."""
         if self.tailnet.node(number) is not None and number not in self.viewers:
-            self.viewers[number] = (self.atlas.open(number), None)
+            self.viewers[number] = (self.atlas.open(number, wants_origins=number % 2 == 0), None)
         for viewer, (session, held) in list(self.viewers.items()):
             was_woken = session.wake.is_set()
             message = session.next_message(NOW)
@@ -160,7 +167,7 @@ class World:
 
     def check_folds(self) -> None:
         for viewer, (_, held) in self.viewers.items():
-            fresh = MapSession(self.atlas, viewer)
+            fresh = MapSession(self.atlas, viewer, wants_origins=viewer % 2 == 0)
             message = fresh.next_message(NOW)
             self.atlas.close(fresh)
             assert message is not None
@@ -168,6 +175,7 @@ class World:
             assert held is not None
             assert comparable(held) == comparable(expected)
             assert held.filters == expected.filters
+            assert origins_of(held) == origins_of(expected)
             assert held.self_node == expected.self_node
             assert held.ssh_policy == expected.ssh_policy
             assert expected.user_profiles.items() <= held.user_profiles.items()
@@ -205,5 +213,50 @@ def test_nothing_is_said_when_nothing_changed(steps: list[tuple[str, int, int, b
         await world.atlas.refresh()
         for session, _ in world.viewers.values():
             assert session.next_message(NOW) is None
+
+    asyncio.run(run())
+
+
+def test_moved_lines_are_told_without_the_filter_and_only_to_who_asked() -> None:
+    async def run() -> None:
+        world = World()
+        tagged = node_record(3, tags=("tag:b",), user_id=None)
+        asking = node_record(4, tags=("tag:a",), user_id=None)
+        for node in (tagged, asking):
+            world.tailnet.put_node(node)
+            world.atlas.on_change(Change(nodes=frozenset({node.id})))
+        world.atlas.set_policy(POLICIES[2])
+        await world.atlas.refresh()
+        sessions = {
+            number: world.atlas.open(number, wants_origins=number != 3) for number in (2, 3, 4)
+        }
+        first = {n: json.loads(session.next_message(NOW) or b"") for n, session in sessions.items()}
+        assert "PosternOrigins" not in json.dumps(first[3])
+        [rule] = first[2]["PacketFilters"]["base"]
+        [[section, position, line, share]] = rule["PosternOrigins"]
+        assert (section, position, share) == ("acls", 0, 2)
+        world.atlas.set_policy(load("\n\n" + TEXTS[2]))
+        await world.atlas.refresh()
+        moved = json.loads(sessions[2].next_message(NOW) or b"")
+        assert moved == {"PosternOrigins": {"base": [[["acls", 0, line + 2, share]]]}}
+        # One did not ask, the other has no rule.
+        assert sessions[3].next_message(NOW) is None
+        assert sessions[4].next_message(NOW) is None
+
+    asyncio.run(run())
+
+
+def test_reach_is_for_those_who_take_part() -> None:
+    async def run() -> None:
+        world = World()
+        world.tailnet.put_node(node_record(3, tags=("tag:a",), user_id=None))
+        world.atlas.on_change(Change(nodes=frozenset({3})))
+        world.atlas.set_policy(POLICIES[2])
+        await world.atlas.refresh()
+        [found] = world.atlas.reach(3)
+        assert found.node_ids == (2,)
+        assert world.atlas.reach(2) == ()
+        world.do("expire", 3, 0)
+        assert world.atlas.reach(3) == ()
 
     asyncio.run(run())

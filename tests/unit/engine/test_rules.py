@@ -101,6 +101,32 @@ def test_a_malformed_rule_says_where(wire: object, where: str) -> None:
         FilterRule.from_wire(wire)
 
 
+def test_origins_travel_where_they_are_asked_for() -> None:
+    rule = FilterRule(
+        ("*",),
+        (NetPortRange("*", ALL_PORTS), NetPortRange("10.0.0.1", ALL_PORTS)),
+        origins=(Origin("acls", 0, 3), Origin("grants", 2, 9)),
+        shares=(1, 1),
+    )
+    wire = rule.to_wire(with_origins=True)
+    assert wire["PosternOrigins"] == [["acls", 0, 3, 1], ["grants", 2, 9, 1]]
+    read = FilterRule.from_wire(wire)
+    assert (read, read.origins, read.shares) == (rule, rule.origins, rule.shares)
+
+
+@pytest.mark.parametrize("odd", [7, [7], [["acls", 0, 3]], [["acls", 0, 3, -1]], [[0, 0, 3, 1]]])
+def test_odd_origins_leave_the_rule_as_it_is(odd: object) -> None:
+    rule = FilterRule(("*",), (NetPortRange("*", ALL_PORTS),))
+    read = FilterRule.from_wire({**rule.to_wire(), "PosternOrigins": odd})
+    assert (read, read.origins) == (rule, ())
+
+
+def test_shares_that_do_not_add_up_are_not_believed() -> None:
+    rule = FilterRule(("*",), (NetPortRange("*", ALL_PORTS),))
+    read = FilterRule.from_wire({**rule.to_wire(), "PosternOrigins": [["acls", 0, 3, 2]]})
+    assert (read.origins, read.shares) == ((Origin("acls", 0, 3),), ())
+
+
 def test_origins_are_no_part_of_equality_nor_of_the_wire() -> None:
     rule = FilterRule(("*",), (NetPortRange("*", ALL_PORTS),))
     traced = FilterRule(rule.src_ips, rule.dst_ports, origins=(Origin("acls", 0, 1),))

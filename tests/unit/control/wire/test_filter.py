@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from control.wire import MapResponse
-from control.wire.filter import combined, updated
-from engine.rules import ALL_PORTS, FilterRule, NetPortRange
+from control.wire.filter import combined, filter_origins, updated, with_filter_origins
+from engine.rules import ALL_PORTS, FilterRule, NetPortRange, Origin
 
 ALLOW_ALL = FilterRule(src_ips=("*",), dst_ports=(NetPortRange("*", ALL_PORTS),))
 TO_WEB = FilterRule(src_ips=("100.64.0.9",), dst_ports=(NetPortRange("100.64.0.20", ALL_PORTS),))
@@ -67,3 +67,19 @@ def test_update_leaves_the_old_lists_alone() -> None:
 
 def test_lists_are_joined_in_order_of_name() -> None:
     assert combined({"b": (TO_WEB,), "a": (ALLOW_ALL,)}) == (ALLOW_ALL, TO_WEB)
+
+
+def test_origins_of_a_list_change_alone() -> None:
+    moved = FilterRule(TO_WEB.src_ips, TO_WEB.dst_ports, origins=(Origin("acls", 0, 9),))
+    held = {"base": (ALLOW_ALL, TO_WEB), "more": (TO_WEB,)}
+    after = with_filter_origins(held, {"base": filter_origins((ALLOW_ALL, moved))})
+    assert after == held
+    assert [rule.origins for rule in after["base"]] == [(), moved.origins]
+    assert after["more"][0].origins == ()
+
+
+def test_origins_that_fit_no_list_change_nothing() -> None:
+    held = {"base": (TO_WEB,)}
+    odd: list[dict[str, Any]] = [{"base": [[], []]}, {"base": 7}, {"more": [[["acls", 0, 9, 1]]]}]
+    for news in odd:
+        assert with_filter_origins(held, news)["base"][0].origins == ()
