@@ -37,6 +37,7 @@ __all__ = [
     "PeerRoutes",
     "directory_of",
     "effective_routes",
+    "posture_attributes",
     "structure_of",
     "structures",
     "wireguard_only",
@@ -78,6 +79,21 @@ def effective_routes(node: NodeRecord) -> tuple[Prefix, ...]:
     return tuple(dict.fromkeys(r for r in node.hostinfo.routable_ips if r in approved))
 
 
+def posture_attributes(node: NodeRecord) -> dict[str, str]:
+    """Return what a node's own description says for posture conditions (policy reference 2.4).
+
+    A version's build, as in `1.80.3-t1a2b`, is left out: it has no order. What the node does not
+    say is not set, which fails every condition but `NOT SET`.
+    """
+    hostinfo = node.hostinfo
+    said = {
+        "node:os": hostinfo.os.lower(),
+        "node:osVersion": hostinfo.os_version,
+        "node:tsVersion": hostinfo.client_version.partition("-")[0],
+    }
+    return {name: value for name, value in said.items() if value}
+
+
 def structure_of(node: NodeRecord, *, is_online: bool) -> tuple[Any, ...]:
     """Return everything of a node that rules, peers and routes can depend on."""
     routes = effective_routes(node)
@@ -88,7 +104,7 @@ def structure_of(node: NodeRecord, *, is_online: bool) -> tuple[Any, ...]:
         node.ipv6,
         node.given_name,
         node.is_authorized,
-        node.hostinfo.os,
+        posture_attributes(node),
         routes,
         # Who is primary for a route depends on who is there.
         is_online if routes else None,
@@ -155,7 +171,6 @@ def _directory_node(
     index: int, node: NodeRecord, login: str | None, *, is_online: bool
 ) -> DirectoryNode:
     routes = effective_routes(node)
-    os = node.hostinfo.os
     return DirectoryNode(
         index=index,
         id=str(node.id),
@@ -168,7 +183,7 @@ def _directory_node(
         exit_routes=tuple(str(route) for route in routes if route in EXIT_ROUTES),
         created=f"{node.created_at:%Y-%m-%dT%H:%M:%S.%f}000",
         online=is_online,
-        attributes={"node:os": os.lower()} if os else {},
+        attributes=posture_attributes(node),
     )
 
 

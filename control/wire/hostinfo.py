@@ -57,6 +57,7 @@ class Hostinfo:
         made = cls(value)
         # Reading every typed part once makes later reads safe.
         _ = made.hostname, made.os, made.routable_ips, made.request_tags, made.preferred_derp
+        _ = made.os_version, made.client_version
         return made
 
     def to_json(self) -> Mapping[str, Json]:
@@ -72,6 +73,16 @@ class Hostinfo:
     def os(self) -> str:
         """Operating system, such as `linux`."""
         return TEXT.decode(self.raw.get("OS") or "", "Hostinfo.OS")
+
+    @property
+    def os_version(self) -> str:
+        """Version of the operating system; on Linux that of the kernel."""
+        return TEXT.decode(self.raw.get("OSVersion") or "", "Hostinfo.OSVersion")
+
+    @property
+    def client_version(self) -> str:
+        """Version of the client, its build behind a hyphen."""
+        return TEXT.decode(self.raw.get("IPNVersion") or "", "Hostinfo.IPNVersion")
 
     @property
     def routable_ips(self) -> tuple[Prefix, ...]:

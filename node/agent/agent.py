@@ -23,13 +23,14 @@ from node.agent import loop_calls
 from node.agent.attachment import Attachment
 from node.agent.control_session import ControlSession
 from node.agent.health import health_lines
-from node.agent.host_description import describe
+from node.agent.host_description import describe, distribution
 from node.agent.memory import Memory
 from node.agent.pings import Pings
 from node.agent.standing import Standing
 from node.agent.status import BackendState, Snapshot
 from node.agent.trust import trust
 from node.datapath.tun import TunError
+from node.dns.resolv_conf import recover
 from node.hostnet.host import HostNetworkError
 from node.paths.news import EndpointsWanted, PathChanged, PathNews, PingAnswered
 from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
@@ -92,6 +93,8 @@ class Agent:
         self._attachment: Attachment | None = None
         self._attaching = asyncio.Lock()
         self._apply_wanted = asyncio.Event()
+        self._directory = directory
+        self._health_logged: frozenset[str] = frozenset()
         self._pings = Pings()
 
     @property
@@ -129,6 +132,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; then take everything down."""
         self._memory.save()
+        self._recover_resolver()
         self._memory.restore_netmap()
         self._apply_wanted.set()
         await self._follow_preferences()
@@ -146,6 +150,16 @@ class Agent:
             await self._end_session()
             await self._detach()
             self._memory.write_netmap(self._loop.time())
+
+    def _recover_resolver(self) -> None:
+        """Give the host its resolver back if a run before this one crashed."""
+        try:
+            recovered = recover(self._directory)
+        except (OSError, StateError) as error:
+            self._standing.note("names", f"the host's resolver could not be restored: {error}")
+            return
+        if recovered is not None:
+            LOG.warning("%s: restored after a crash", recovered)
 
     # Verbs.
 
@@ -221,7 +235,6 @@ class Agent:
         """Return everything that `status` shows."""
         standing, netmap = self._standing, self.netmap
         tunnel, connectivity = self.tunnel, self.connectivity
-        missing = self.applied is not None and self.applied.exit_node_missing
         return Snapshot(
             version=own_version(),
             state=standing.state,
@@ -235,12 +248,7 @@ class Agent:
             ),
             own_home=connectivity.home if connectivity is not None else 0,
             is_online=standing.is_online,
-            health=health_lines(
-                netmap,
-                datetime.now(UTC),
-                troubles=tuple(text for _, text in sorted(standing.troubles.items())),
-                exit_node_missing=self.preferences.exit_node if missing else "",
-            ),
+            health=self._health(),
             traffic=await loop_calls.traffic(tunnel) if tunnel is not None else {},
         )
 
@@ -310,8 +318,26 @@ class Agent:
                 LOG.info("%s", unwritten.popleft())
         if self.tunnel.loop.failure is not None:
             raise RuntimeError("the packet loop stopped") from self.tunnel.loop.failure
+        self._log_health()
         if self._memory.is_due(self._loop.time()):
             self._standing.note("disk", self._memory.write_netmap(self._loop.time()))
+
+    def _log_health(self) -> None:
+        """Write out what was well when last looked at, such as a key that will expire soon."""
+        lines = self._health()
+        for line in lines:
+            if line not in self._health_logged:
+                LOG.warning("health: %s", line)
+        self._health_logged = frozenset(lines)
+
+    def _health(self) -> tuple[str, ...]:
+        missing = self.applied is not None and self.applied.exit_node_missing
+        return health_lines(
+            self.netmap,
+            datetime.now(UTC),
+            troubles=tuple(text for _, text in sorted(self._standing.troubles.items())),
+            exit_node_missing=self.preferences.exit_node if missing else "",
+        )
 
     async def _apply(self, netmap: NetMap) -> None:
         standing = self._standing
@@ -340,6 +366,7 @@ class Agent:
             interface=self._options.interface,
             port=self._options.port,
             resolv_conf=self._options.resolv_conf,
+            directory=self._directory,
             maps_port=self._options.maps_port,
             on_news=self._report,
             on_link_change=self._start_over,
@@ -422,7 +449,7 @@ class Agent:
             self.preferences,
             host_name=socket.gethostname().partition(".")[0],
             os_version=platform.release(),
-            distribution="",
+            distribution=distribution(),
             machine=platform.machine(),
             version=own_version(),
             home_region=connectivity.home if connectivity is not None else 0,

@@ -9,6 +9,7 @@ POST /ping                       {"target": NAME, "timeout_s": 5}
 GET  /netcheck                   {"report": {...}, "text": "...", "hint": "..."}
 GET  /whois?address= /access /admissions /denials /flows /rules
 GET  /metrics                    Prometheus text
+and what `node.agent.debug` lists
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from control.wire import DerpMap
 from node.agent.access import access_json
+from node.agent.api_body import json_object
+from node.agent.debug import DebugApi
 from node.agent.status import status_json
 from node.agent.whois import whois_json
 from node.datapath.metrics import DataPathCollector
@@ -83,6 +86,7 @@ class AgentApi:
                 web.get("/flows", self._reader(path_status.flows)),
                 web.get("/rules", self._reader(path_status.rules)),
                 web.get("/metrics", self._metrics),
+                *DebugApi(self._agent).routes,
             ]
         )
         return app
@@ -105,7 +109,7 @@ class AgentApi:
         return web.json_response(self._agent.preferences.to_json())
 
     async def _up(self, request: web.Request) -> web.Response:
-        wanted = await _object(request)
+        wanted = await json_object(request)
         await self._agent.up(
             wanted.get("preferences") or {},
             auth_key=str(wanted.get("auth_key") or ""),
@@ -127,7 +131,7 @@ class AgentApi:
         return web.json_response({})
 
     async def _ping(self, request: web.Request) -> web.Response:
-        wanted = await _object(request)
+        wanted = await json_object(request)
         timeout_s = min(60.0, max(0.1, float(wanted.get("timeout_s", 5))))
         return web.json_response(await self._agent.ping(str(wanted.get("target")), timeout_s))
 
@@ -146,7 +150,14 @@ class AgentApi:
         return web.json_response(answer)
 
     async def _whois(self, request: web.Request) -> web.Response:
-        return web.json_response(whois_json(self._agent.netmap, request.query.get("address", "")))
+        applied = self._agent.applied
+        return web.json_response(
+            whois_json(
+                self._agent.netmap,
+                request.query.get("address", ""),
+                applied.rules if applied is not None else (),
+            )
+        )
 
     async def _access(self, _: web.Request) -> web.Response:
         tunnel = self._agent.tunnel
@@ -199,13 +210,3 @@ async def _explain(
         return await handler(request)
     except PreferencesError as error:
         return web.json_response({"error": str(error)}, status=422)
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    try:
-        value = await request.json()
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise PreferencesError("expected a JSON object")
-    return value

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.agent.bridge import BridgeOwner
     from node.hostnet.plan import IPNetwork
     from node.netmap.netmap import NetMap
+    from node.state.directory import StateDirectory
     from node.state.identity import Identity
     from node.state.preferences import Preferences
 
@@ -75,6 +76,7 @@ class Attachment:
         interface: str,
         port: int,
         resolv_conf: Path,
+        directory: StateDirectory,
         maps_port: bool,
         on_news: Callable[[], None],
         on_link_change: Callable[[], None],
@@ -93,7 +95,7 @@ class Attachment:
         )
         try:
             await tunnel.start()
-            names = Names(interface, resolv_conf)
+            names = Names(interface, resolv_conf, directory)
         except BaseException:
             await tunnel.stop()
             raise

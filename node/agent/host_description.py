@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from control.wire import Hostinfo
@@ -10,7 +12,17 @@ if TYPE_CHECKING:
     from node.paths.netcheck.report import Report
     from node.state.preferences import Preferences
 
-__all__ = ["describe"]
+__all__ = ["describe", "distribution"]
+
+
+@lru_cache(maxsize=1)
+def distribution() -> tuple[str, str]:
+    """Return name and version of the Linux distribution, empty where the host does not say."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return "", ""
+    return release.get("ID", ""), release.get("VERSION_ID", "")
 
 
 def describe(
@@ -18,7 +30,7 @@ def describe(
     *,
     host_name: str,
     os_version: str,
-    distribution: str,
+    distribution: tuple[str, str],
     machine: str,
     version: str,
     home_region: int,
@@ -29,7 +41,8 @@ def describe(
         "IPNVersion": version,
         "OS": "linux",
         "OSVersion": os_version,
-        "Distro": distribution,
+        "Distro": distribution[0],
+        "DistroVersion": distribution[1],
         "GoArch": machine,
         "Hostname": preferences.hostname or host_name,
         "ShieldsUp": preferences.shields_up,

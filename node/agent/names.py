@@ -10,11 +10,13 @@ from node.dns import resolved
 from node.dns.resolv_conf import SERVICE_ADDRESS, ResolvConf
 from node.dns.server import DnsServer
 from node.dns.zone import Zone, zone_of
+from node.state.directory import StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from node.netmap.netmap import NetMap
+    from node.state.directory import StateDirectory
 
 __all__ = ["Names"]
 
@@ -24,12 +26,10 @@ LOG = logging.getLogger("postern.dns")
 class Names:
     """Started once the tunnel has its addresses."""
 
-    def __init__(self, interface: str, resolv_conf: Path) -> None:
-        """Put the host's resolver right if a run before this one crashed. Raises OSError."""
+    def __init__(self, interface: str, resolv_conf: Path, directory: StateDirectory) -> None:
+        """Answer inside `interface`; what is replaced in the host is kept in `directory`."""
         self._interface = interface
-        self._path = resolv_conf
-        self._file = ResolvConf(resolv_conf)
-        self._file.recover()
+        self._file = ResolvConf(resolv_conf, directory)
         self._uses_resolved = resolved.is_in_charge(resolv_conf)
         self._server: DnsServer | None = None
         self._told: Zone | None = None
@@ -44,7 +44,7 @@ class Names:
             own = () if self._uses_resolved else await asyncio.to_thread(self._file.host_resolvers)
             zone = self._server.zone = zone_of(netmap, own)
             await asyncio.to_thread(self._point, zone if accept and zone.is_on else None)
-        except OSError as error:
+        except (OSError, StateError) as error:
             return f"names: {error}"
         return ""
 
@@ -52,7 +52,7 @@ class Names:
         """Give the host its resolver back and stop answering."""
         try:
             await asyncio.to_thread(self._point, None)
-        except OSError as error:
+        except (OSError, StateError) as error:
             LOG.error("the host's resolver could not be restored: %s", error)  # noqa: TRY400
         if self._server is not None:
             await self._server.close()

@@ -89,6 +89,11 @@ def status_json(snapshot: Snapshot) -> dict[str, Any]:
             "MagicDNSEnabled": dns is not None and dns.proxied,
         },
         "CertDomains": list(dns.cert_domains) if dns is not None and dns.cert_domains else None,
+        "ExtraRecords": [
+            {"Name": record.name, "Type": record.type, "Value": record.value}
+            for record in (dns.extra_records or () if dns is not None else ())
+        ]
+        or None,
         "Peer": {
             peer.key.to_text(): _peer(snapshot, peer)
             for peer in (netmap.peers.values() if netmap is not None else ())

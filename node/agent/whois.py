@@ -5,17 +5,27 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from engine.evaluate import PeerCapabilities
+from engine.netset import Address
 from node.state.preferences import PreferencesError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from control.wire import WireNode
+    from engine.rules import FilterRule
     from node.netmap.netmap import NetMap
 
 __all__ = ["whois_json"]
 
 
-def whois_json(netmap: NetMap | None, text: str) -> dict[str, Any]:
-    """Return node and user of an address, with or without a port. Raises PreferencesError."""
+def whois_json(
+    netmap: NetMap | None, text: str, rules: Iterable[FilterRule] = ()
+) -> dict[str, Any]:
+    """Return node and user of an address, with or without a port. Raises PreferencesError.
+
+    `CapMap` is what this node's filter grants to the address (policy reference 7.4).
+    """
     ip = _address(text)
     node = _owner(netmap, ip) if netmap is not None else None
     if netmap is None or node is None:
@@ -35,8 +45,21 @@ def whois_json(netmap: NetMap | None, text: str) -> dict[str, Any]:
             "LoginName": user.login_name if user is not None else "",
             "DisplayName": user.display_name if user is not None else "",
         },
-        "CapMap": dict(node.cap_map) if node.cap_map else None,
+        "CapMap": _granted(netmap.self_node, ip, rules),
     }
+
+
+def _granted(
+    own: WireNode,
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    rules: Iterable[FilterRule],
+) -> dict[str, Any] | None:
+    capabilities = PeerCapabilities(rules)
+    for prefix in own.addresses or ():
+        if prefix.version == ip.version:
+            here = Address(prefix.version, int(prefix.network_address))
+            return capabilities.granted(Address(ip.version, int(ip)), here)
+    return None
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -23,6 +23,7 @@ _BUILT_IN = tuple(
         ("netcheck", "node.cli.netcheck:main"),
         ("whois", "node.cli.verbs:whois"),
         ("wait", "node.cli.verbs:wait"),
+        ("debug", "node.cli.debug:main"),
         ("metrics", "node.cli.verbs:metrics"),
         ("version", "node.cli.verbs:version"),
         ("via", "node.cli.via:main"),
@@ -49,7 +50,10 @@ def commands() -> dict[str, EntryPoint]:
 def main(arguments: list[str] | None = None) -> int:
     """Run `postern`. Returns its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    known = commands()
+    # Asking what is installed takes longer than most commands: only for names that are not ours.
+    known = {entry.name: entry for entry in _BUILT_IN}
+    if not given or given[0] not in known:
+        known = commands()
     if given and given[0] in known:
         return _run(known[given[0]], given[1:])
     usage = f"usage: postern COMMAND ...\n\ncommands: {', '.join(known)}"

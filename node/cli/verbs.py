@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from node.cli.agent_flags import ask_agent, parser_for, run_command, state_directory
+from node.dns.resolv_conf import recover
 from node.localapi.client import LocalApiError, ask_at
+from node.state.directory import StateError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,16 +25,46 @@ def down(arguments: list[str]) -> int:
     """Run `postern down`."""
     parser = parser_for("down", "Disconnect; the login is kept.")
     parser.add_argument("--stop-agent", action="store_true", help="end the agent as well")
+    parser.add_argument(
+        "--cleanup",
+        action="store_true",
+        help="with no agent running: put back what one that was killed left behind in this host",
+    )
+    parser.add_argument("--interface", default="postern0", help="of the agent that was killed")
     return run_command("down", _down, parser.parse_args(arguments))
 
 
 def _down(options: argparse.Namespace) -> int:
+    if options.cleanup and not _is_running(options):
+        return _clean_up(options)
     if ask_agent(options, "GET", "/state")["state"] == "Stopped" and not options.stop_agent:
         print("Postern was already stopped.", file=sys.stderr)
         return 0
     ask_agent(options, "POST", "/down")
     if options.stop_agent:
         ask_agent(options, "POST", "/stop")
+    return 0
+
+
+def _is_running(options: argparse.Namespace) -> bool:
+    try:
+        ask_agent(options, "GET", "/state")
+    except LocalApiError:
+        return False
+    return True
+
+
+def _clean_up(options: argparse.Namespace) -> int:
+    # Here and not above: netlink takes longer to import than all short commands together.
+    from node.hostnet.host import HostNetwork  # noqa: PLC0415  see above
+
+    directory = state_directory(options)
+    if not directory.path.is_dir():
+        raise StateError(f"{directory.path}: no such directory; name the agent's --state-dir")
+    with directory.held():
+        recovered = recover(directory)
+        HostNetwork(options.interface).clear()
+    print(f"{recovered}: restored" if recovered is not None else "The resolver was in order.")
     return 0
 
 
@@ -53,6 +86,9 @@ def ip(arguments: list[str]) -> int:
     parser.add_argument("-4", dest="family", action="store_const", const=4)
     parser.add_argument("-6", dest="family", action="store_const", const=6)
     parser.add_argument("-1", dest="first", action="store_true", help="print one only")
+    parser.add_argument(
+        "--assert", dest="asserted", metavar="IP", help="fail unless this is one of the addresses"
+    )
     return run_command("ip", _ip, parser.parse_args(arguments))
 
 
@@ -61,6 +97,11 @@ def _ip(options: argparse.Namespace) -> int:
     node = _node(status, options.peer)
     wanted = {4: ".", 6: ":"}.get(options.family, "")
     found = [text for text in node["TailscaleIPs"] or () if wanted in text]
+    if options.asserted is not None:
+        wanted_ip = ipaddress.ip_address(options.asserted)
+        if wanted_ip not in map(ipaddress.ip_address, found):
+            raise LocalApiError(f"{wanted_ip} is not among {', '.join(found) or 'no addresses'}")
+        return 0
     if not found:
         raise LocalApiError(f"no IPv{options.family or '4 or IPv6'} address")
     print("\n".join(found[:1] if options.first else found))

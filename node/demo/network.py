@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 DOMAIN: Final = "demo.internal"
-_READY_S: Final = 30.0
+_READY_S: Final = 90.0
 _START_S: Final = 120.0
 _JOINING_AT_ONCE: Final = 5
 _POLL_S: Final = 0.05

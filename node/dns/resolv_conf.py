@@ -1,22 +1,23 @@
 """Points /etc/resolv.conf at MagicDNS and back, also after a crash (relay reference 6.6, direct).
 
-The file is written in place where it cannot be replaced, as in containers that mount it. What was
-there is kept beside it; our header in the file at the start means that a run before this one
-crashed, and the copy is put back first.
+The file is written in place, as containers mount it and hardened services may write nothing beside
+it. What was there is kept in the agent's state directory; a copy that is there at the start means
+that a run before this one crashed, and is put back first.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from node.state.directory import StateDirectory
 
-__all__ = ["ResolvConf", "nameservers", "resolv_conf_text"]
+__all__ = ["SERVICE_ADDRESS", "ResolvConf", "nameservers", "recover", "resolv_conf_text"]
 
 _HEADER: Final = "# Written by postern; the file that was here is restored when it stops.\n"
-_BACKUP_SUFFIX: Final = ".before-postern"
+_BACKUP: Final = "resolver.json"
 SERVICE_ADDRESS: Final = "100.100.100.100"
 
 
@@ -42,23 +43,32 @@ def nameservers(text: str) -> tuple[str, ...]:
     return tuple(server for server in dict.fromkeys(found) if server != SERVICE_ADDRESS)
 
 
+def recover(directory: StateDirectory) -> Path | None:
+    """Put back what a crashed agent replaced; return which file that was, None for nothing.
+
+    Raises OSError or StateError.
+    """
+    backup = directory.read(_BACKUP)
+    if backup is None:
+        return None
+    path = Path(str(backup.get("path")))
+    ResolvConf(path, directory).restore()
+    return path
+
+
 class ResolvConf:
-    """One resolv.conf. Every method may raise OSError."""
+    """One resolv.conf. Every method may raise OSError or StateError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directory: StateDirectory) -> None:
         self._path = path
-        self._backup = path.with_name(path.name + _BACKUP_SUFFIX)
-        self._written = ""
-
-    def recover(self) -> None:
-        """Put back what a crashed predecessor replaced."""
-        if self._backup.exists() and self._read().startswith(_HEADER):
-            self.restore()
+        self._directory = directory
 
     def host_resolvers(self) -> tuple[str, ...]:
         """Return the host's own resolvers, from the copy while ours is in place."""
-        source = self._backup if self._backup.exists() else self._path
-        return nameservers(source.read_text() if source.exists() else "")
+        held = self._read()
+        if _is_ours(held):
+            held = self._backup_text()
+        return nameservers(held or "")
 
     def point_here(self, search: tuple[str, ...]) -> None:
         """Send the host's questions to MagicDNS; does nothing when they go there already."""
@@ -66,17 +76,31 @@ class ResolvConf:
         held = self._read()
         if held == wanted:
             return
-        if not held.startswith(_HEADER):
-            self._backup.write_text(held)
+        if not _is_ours(held):
+            self._directory.write(_BACKUP, {"path": str(self._path), "text": held})
         self._path.write_text(wanted)
 
     def restore(self) -> None:
         """Put the host's own file back, unless somebody else wrote it meanwhile."""
-        if not self._backup.exists():
+        backup = self._directory.read(_BACKUP)
+        if backup is None:
             return
-        if self._read().startswith(_HEADER):
-            self._path.write_text(self._backup.read_text())
-        self._backup.unlink()
+        if _is_ours(self._read()):
+            text = self._backup_text()
+            if text is None:
+                self._path.unlink()
+            else:
+                self._path.write_text(text)
+        self._directory.delete(_BACKUP)
 
-    def _read(self) -> str:
-        return self._path.read_text() if self._path.exists() else ""
+    def _backup_text(self) -> str | None:
+        """Return what was in the file before, None for no file."""
+        text = (self._directory.read(_BACKUP) or {}).get("text")
+        return text if isinstance(text, str) else None
+
+    def _read(self) -> str | None:
+        return self._path.read_text() if self._path.exists() else None
+
+
+def _is_ours(text: str | None) -> bool:
+    return text is not None and text.startswith(_HEADER)

@@ -3,6 +3,7 @@
 DIRECTORY/              0700
     agent.json          keys and preferences
     netmap.json         the last netmap, for starting without the control server
+    resolver.json       the host's resolver file while ours is in its place
     agent.lock          held while an agent runs
     agent.sock          the local API
 """

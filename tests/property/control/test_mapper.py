@@ -260,3 +260,33 @@ def test_reach_is_for_those_who_take_part() -> None:
         assert world.atlas.reach(3) == ()
 
     asyncio.run(run())
+
+
+def test_postures_see_what_nodes_say_about_their_hosts() -> None:
+    async def run() -> None:
+        world = World()
+        said = {"OS": "linux", "OSVersion": "6.1.0", "IPNVersion": "1.80.3-t1a2b"}
+        for number, version in ((3, "6.1.0"), (4, "5.10.0")):
+            hostinfo = Hostinfo({**said, "OSVersion": version})
+            world.tailnet.put_node(
+                node_record(number, tags=("tag:a",), user_id=None, hostinfo=hostinfo)
+            )
+            world.atlas.on_change(Change(nodes=frozenset({number})))
+        world.atlas.set_policy(load(
+            "{" + OWNERS
+            + ', "postures": {"posture:new": ["node:os == \'linux\'", "node:osVersion >= \'6.0\'",'
+            + ' "node:tsVersion >= \'1.80\'"]},'
+            + ' "acls": [{"action": "accept", "src": ["tag:a"], "dst": ["tag:b:80"],'
+            + ' "srcPosture": ["posture:new"]}]}'
+        ))  # fmt: skip
+        await world.atlas.refresh()
+        assert [len(world.atlas.reach(number)) for number in (3, 4)] == [1, 0]
+        # An upgrade counts as soon as it is reported.
+        updated = world.tailnet.node(4)
+        assert updated is not None
+        world.tailnet.put_node(replace(updated, hostinfo=Hostinfo(said)))
+        world.atlas.on_change(Change(nodes=frozenset({4})))
+        await world.atlas.refresh()
+        assert [len(world.atlas.reach(number)) for number in (3, 4)] == [1, 1]
+
+    asyncio.run(run())

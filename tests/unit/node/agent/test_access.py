@@ -9,7 +9,7 @@ import pytest
 from control.wire import Reach, ReachResponse
 from engine.netset.constants import INTERNET
 from engine.origin import Origin
-from engine.rules import ALL_PORTS, FilterRule, NetPortRange, PortRange
+from engine.rules import ALL_PORTS, CapGrant, FilterRule, NetPortRange, PortRange
 from node.agent.access import access_json
 from node.agent.desired import Desired, desired
 from node.agent.whois import whois_json
@@ -99,3 +99,11 @@ def test_whois_finds_node_and_user(text: str) -> None:
 def test_whois_refuses_strangers(text: str) -> None:
     with pytest.raises(PreferencesError):
         whois_json(netmap(wire_node(2, "web")), text)
+
+
+def test_whois_tells_what_the_filter_grants() -> None:
+    grant = CapGrant(("100.64.0.1/32",), {"corp.test/x": [{"level": 1}]})
+    rules = (FilterRule(("100.64.0.2",), cap_grants=(grant,)),)
+    held = netmap(wire_node(2, "web"))
+    assert whois_json(held, "100.64.0.2", rules)["CapMap"] == {"corp.test/x": [{"level": 1}]}
+    assert whois_json(held, "fd7a:115c:a1e0::2", rules)["CapMap"] is None

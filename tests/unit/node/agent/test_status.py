@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from control.wire import DerpMap, DerpRegion
+from control.wire import DerpMap, DerpRegion, DnsConfig, DnsRecord
 from node.agent.status import BackendState, PeerTraffic, Snapshot, status_json
 from node.cli.status import render_status
 from node.state.preferences import Preferences
@@ -63,4 +64,23 @@ def test_table_begins_with_this_node_and_says_how_peers_are_reached() -> None:
         "100.64.0.1  own  ann@    -",
         '100.64.0.3  bob  ann@    active; relay "nyc"; offline, tx 4 rx 3',
         "100.64.0.2  zoe  ann@    active; direct 192.0.2.1:1, tx 2 rx 1",
+    ]
+
+
+def test_offline_peer_was_last_seen_some_time_ago() -> None:
+    seen = datetime.now(UTC) - timedelta(hours=5, minutes=2)
+    lines = render_status(status(wire_node(2, online=False, last_seen=seen))).splitlines()
+    assert lines[1].endswith("offline, last seen 5h ago")
+
+
+def test_this_node_may_be_left_out() -> None:
+    assert "own" not in render_status(status(wire_node(2, "web")), shows_self=False)
+    assert render_status(status(), shows_self=False) == ""
+
+
+def test_extra_records_are_listed() -> None:
+    config = DnsConfig(extra_records=(DnsRecord(name="x.tail.example", value="100.64.0.9"),))
+    held = netmap(dns_config=config)
+    assert status(netmap=held)["ExtraRecords"] == [
+        {"Name": "x.tail.example", "Type": "", "Value": "100.64.0.9"}
     ]

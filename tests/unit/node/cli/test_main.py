@@ -31,10 +31,10 @@ def test_missing_package_is_named_with_its_remedy(
             if name.partition(".")[0] == "missing_package":
                 raise ModuleNotFoundError(name=name)
 
-    command = type("Command", (), {"name": "wg", "load": lambda _: __import__("missing_package")})
+    command = type("Command", (), {"name": "fly", "load": lambda _: __import__("missing_package")})
     monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
-    monkeypatch.setattr("node.cli.commands", lambda: {"wg": command()})
-    assert main(["wg"]) == 2
+    monkeypatch.setattr("node.cli.commands", lambda: {"fly": command()})
+    assert main(["fly"]) == 2
     said = capsys.readouterr().err
     assert "missing_package" in said
     assert "postern[all]" in said

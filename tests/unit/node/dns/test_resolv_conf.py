@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from node.dns.resolv_conf import ResolvConf, nameservers, resolv_conf_text
+from node.dns.resolv_conf import ResolvConf, nameservers, recover, resolv_conf_text
+from node.state.directory import StateDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,44 +17,80 @@ OLD = "nameserver 192.0.2.53\nsearch lan\n"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made = tmp_path / "resolv.conf"
+    made = tmp_path / "etc" / "resolv.conf"
+    made.parent.mkdir()
     made.write_text(OLD)
     return made
 
 
-def test_file_is_set_and_restored(path: Path) -> None:
-    held = ResolvConf(path)
+@pytest.fixture
+def state(tmp_path: Path) -> StateDirectory:
+    directory = StateDirectory(tmp_path / "state")
+    directory.create()
+    return directory
+
+
+def test_file_is_set_and_restored(path: Path, state: StateDirectory) -> None:
+    held = ResolvConf(path, state)
     held.point_here(("tail.example",))
     assert path.read_text() == resolv_conf_text(("tail.example",))
+    # A hardened service may write this one file, nothing beside it.
+    assert list(path.parent.iterdir()) == [path]
     held.restore()
     assert path.read_text() == OLD
-    assert list(path.parent.iterdir()) == [path]
+    assert list(state.path.iterdir()) == []
 
 
-def test_crashed_run_is_made_good(path: Path) -> None:
-    ResolvConf(path).point_here(())
-    ResolvConf(path).recover()
+def test_crashed_run_is_made_good(path: Path, state: StateDirectory) -> None:
+    ResolvConf(path, state).point_here(())
+    assert recover(state) == path
+    assert path.read_text() == OLD
+    assert recover(state) is None
+
+
+def test_crash_before_the_file_was_written_leaves_it(path: Path, state: StateDirectory) -> None:
+    state.write("resolver.json", {"path": str(path), "text": "nameserver 192.0.2.99\n"})
+    recover(state)
     assert path.read_text() == OLD
 
 
-def test_second_writing_does_not_lose_the_first_copy(path: Path) -> None:
-    held = ResolvConf(path)
+def test_second_writing_does_not_lose_the_first_copy(path: Path, state: StateDirectory) -> None:
+    held = ResolvConf(path, state)
     held.point_here(("a.example",))
     held.point_here(("b.example",))
     held.restore()
     assert path.read_text() == OLD
 
 
-def test_what_others_wrote_meanwhile_is_left_alone(path: Path) -> None:
-    held = ResolvConf(path)
+def test_what_others_wrote_meanwhile_is_left_alone(path: Path, state: StateDirectory) -> None:
+    held = ResolvConf(path, state)
     held.point_here(())
     path.write_text("nameserver 198.51.100.1\n")
+    assert held.host_resolvers() == ("198.51.100.1",)
     held.restore()
     assert path.read_text() == "nameserver 198.51.100.1\n"
 
 
-def test_own_resolvers_are_those_of_the_copy(path: Path) -> None:
-    held = ResolvConf(path)
+def test_what_others_wrote_is_kept_when_overruled(path: Path, state: StateDirectory) -> None:
+    held = ResolvConf(path, state)
+    held.point_here(())
+    path.write_text("nameserver 198.51.100.1\n")
+    held.point_here(())
+    held.restore()
+    assert path.read_text() == "nameserver 198.51.100.1\n"
+
+
+def test_host_without_a_file_has_none_afterwards(path: Path, state: StateDirectory) -> None:
+    path.unlink()
+    held = ResolvConf(path, state)
+    held.point_here(())
+    assert held.host_resolvers() == ()
+    held.restore()
+    assert not path.exists()
+
+
+def test_own_resolvers_are_those_of_the_copy(path: Path, state: StateDirectory) -> None:
+    held = ResolvConf(path, state)
     held.point_here(())
     assert held.host_resolvers() == ("192.0.2.53",)
 
