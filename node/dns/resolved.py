@@ -33,8 +33,9 @@ def settings(interface: str, zone: Zone) -> list[list[str]]:
     """Return the commands that hand the tailnet's names, or all names, to MagicDNS."""
     # An empty suffix in the tailnet's routes means that it wants every question.
     takes_all = bool(zone.routes.get(""))
-    domains = [*zone.search]
-    domains += [f"~{name}" for name in sorted(zone.local_domains | zone.routes.keys()) if name]
+    # A domain to search leads here as well; named a second time with `~` it would do only that.
+    routed = (zone.local_domains | zone.routes.keys()) - {"", *zone.search}
+    domains = [*zone.search, *(f"~{name}" for name in sorted(routed))]
     if takes_all:
         domains.append("~.")
     return [
