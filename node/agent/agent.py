@@ -34,6 +34,7 @@ from node.dns.resolv_conf import recover
 from node.hostnet.host import HostNetworkError
 from node.paths.news import EndpointsWanted, PathChanged, PathNews, PingAnswered
 from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
+from node.state.directory import StateError
 from node.state.preferences import PreferencesError
 from node.transport.udp import TransportError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from node.agent.privileges import KEPT
-from node.demo.lab import HUB_ADDRESS
+from node.demo.lab import HUB_ADDRESS, LabError
 from node.demo.network import Network, postern, wait_until
 from node.demo.story import CLOSED, EDIT, OPEN, TEST_EDIT
 from tests.support.mesh import POLICY, needs_mesh, running_network
@@ -181,6 +181,74 @@ def test_host_resolver_is_set_and_restored(network: Network) -> None:
     wait_until(lambda: path.read_text() == "", "the old file")
     command(network, "ops", "up", "--accept-dns")
     wait_until(lambda: "100.100.100.100" in path.read_text(), "ours again")
+
+
+def kill(network: Network, host: str) -> None:
+    """End an agent as a crash does: nothing is put back."""
+    path, agent = network.resolv_conf(host), network.agents[host]
+    wait_until(lambda: "100.100.100.100" in path.read_text(), "ours in place")
+    agent.kill()
+    agent.wait()
+    assert "100.100.100.100" in path.read_text()
+
+
+def test_resolver_of_a_killed_agent_is_restored_without_it(network: Network) -> None:
+    path = network.resolv_conf("visitor")
+    kill(network, "visitor")
+    output = command(network, "visitor", "down", "--cleanup")
+    assert (output.strip(), path.read_text()) == (f"{path}: restored", "")
+    rules = network.lab.run("visitor", "ip", "rule")
+    assert len(rules.splitlines()) == 3, rules
+    assert command(network, "visitor", "down", "--cleanup") == "The resolver was in order.\n"
+    network.start_agent("visitor")
+
+
+def test_resolver_of_a_killed_agent_is_restored_by_the_next_one(network: Network) -> None:
+    path = network.resolv_conf("visitor")
+    kill(network, "visitor")
+    network.start_agent("visitor")
+    wait_until(lambda: network.status("visitor")["BackendState"] == "Running", "running again")
+    wait_until(lambda: "100.100.100.100" in path.read_text(), "ours again")
+    command(network, "visitor", "down")
+    assert path.read_text() == ""
+    command(network, "visitor", "up", "--timeout", "60")
+
+
+def test_debug_shows_much_and_no_secret(network: Network) -> None:
+    shown = {
+        what: command(network, "production", "debug", what)
+        for what in ("netmap", "filter", "flows", "paths", "derp-map", "prefs")
+    }
+    state = json.loads((network.state("production") / "agent.json").read_text())
+    secrets = [text for text in state["identity"].values() if isinstance(text, str) and text]
+    assert secrets
+    for what, text in shown.items():
+        json.loads(text)
+        assert not [secret for secret in secrets if secret in text], what
+    [rule, *_] = json.loads(shown["filter"])
+    assert rule["rule"]["PosternOrigins"]
+    [path] = [p for p in json.loads(shown["paths"]) if p["peer"] == "engineer"]
+    assert path["kind"] in {"direct", "doubted", "relayed"}
+
+
+def test_packets_are_captured_on_request(network: Network) -> None:
+    file = network.directory / "capture.pcapng"
+    command(network, "production", "debug", "capture", str(file), "--only", "dropped")
+    network.connect("engineer", "production", 22, 1.0)
+    command(network, "production", "debug", "capture")
+    data = file.read_bytes()
+    # The section header of pcapng, and a SYN to port 22 somewhere behind it.
+    assert data.startswith(bytes.fromhex("0a0d0d0a"))
+    assert b"\x00\x16" in data[28:]
+
+
+def test_ip_can_assert_an_address(network: Network) -> None:
+    assert command(network, "ops", "ip", "--assert", network.addresses["ops"]) == ""
+    assert (
+        command(network, "ops", "ip", "production", "-4") == f"{network.addresses['production']}\n"
+    )
+    with pytest.raises(LabError, match="not among"):
+        command(network, "ops", "ip", "--assert", "100.64.9.9")
 
 
 def test_state_is_for_its_owner_alone(network: Network) -> None:
