@@ -1,15 +1,19 @@
 """How heavy and how quick an agent is: `python -m bench.agent [--json]`.
 
-Runs the demo's network and prints for one agent: resident memory while idle, the time from the
-start of a stopped agent to its first answered ping, and the time from `up` to the first byte of a
-TCP connection. Needs root on Linux. Times depend on the machine and its load.
+Runs the demo's network and prints medians for one agent: memory while idle (RSS, and PSS, which
+counts what processes share once), CPU that the imports of an agent and of `postern status` take,
+the time from the start of a stopped agent to its first answered ping, and the time from `up` to
+the first byte of a TCP connection. Needs root on Linux. Times depend on the machine and its load,
+which is printed; CPU seconds depend on it less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,11 +53,15 @@ def main() -> int:
 
 def measure(network: Network) -> dict[str, object]:
     network.connect(HOST, OTHER, PORT)
-    idle = resident_bytes(network, HOST)
+    idle = [memory_mib(network, member.host) for member in MEMBERS]
     return {
         "nodes": len(MEMBERS),
         "rounds": ROUNDS,
-        "idle_resident_mib": round(idle / 2**20, 1),
+        "load_before": round(os.getloadavg()[0], 1),
+        "idle_rss_mib": round(statistics.median(each["Rss"] for each in idle), 1),
+        "idle_pss_mib": round(statistics.median(each["Pss"] for each in idle), 1),
+        "agent_import_cpu_s": median(lambda: import_cpu_s("node.agent.daemon")),
+        "status_import_cpu_s": median(lambda: import_cpu_s("node.cli.status")),
         "start_to_first_ping_s": median(lambda: start_to_ping(network)),
         "up_to_first_byte_s": median(lambda: up_to_byte(network)),
     }
@@ -63,11 +71,22 @@ def median(run: Callable[[], float]) -> float:
     return round(statistics.median(run() for _ in range(ROUNDS)), 2)
 
 
-def resident_bytes(network: Network, host: str) -> int:
+def memory_mib(network: Network, host: str) -> dict[str, float]:
+    """Return `Rss` and `Pss` of a host's agent."""
     # The process that was started is `ip netns exec`, which becomes the agent.
-    status = Path(f"/proc/{network.agents[host].pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024
+    rollup = Path(f"/proc/{network.agents[host].pid}/smaps_rollup").read_text()
+    fields = (line.split() for line in rollup.splitlines()[1:])
+    sizes = {words[0].rstrip(":"): int(words[1]) / 1024 for words in fields}
+    return {name: sizes[name] for name in ("Rss", "Pss")}
+
+
+def import_cpu_s(module: str) -> float:
+    """Return the CPU seconds of a fresh interpreter that imports one module as commands do."""
+    script = f"import gc; gc.disable(); import time, {module}; print(time.process_time())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
 
 
 def start_to_ping(network: Network) -> float:

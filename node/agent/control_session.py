@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from control.keys import NodePrivate, NodePublic
 from control.wire import (
     REACH_PATH,
     Hostinfo,
@@ -37,7 +38,7 @@ from node.session.login import Login, LoginFailed, Registered
 if TYPE_CHECKING:
     import ssl
 
-    from control.keys import DiscoPublic, NodePrivate
+    from control.keys import DiscoPublic
     from control.wire import MapResponse
     from node.netmap.fold import NetMapChange
     from node.netmap.netmap import NetMap
@@ -185,8 +186,14 @@ class ControlSession:
                 await asyncio.gather(reporting, return_exceptions=True)
 
     async def _log_in(self, client: ControlClient) -> bool:
+        node_key, old = self.identity.node, NodePublic.zero()
+        if self.identity.is_registered:
+            # The server would answer for the old key that nothing needs to be done. It stays valid,
+            # and ours, until the new one is taken (control reference 3.6, rotation).
+            node_key, old = NodePrivate.generate(os.urandom), node_key.public
         login = Login(
-            node_key=self.identity.node,
+            node_key=node_key,
+            old_node_key=old,
             hostinfo=self.hostinfo,
             entropy=os.urandom,
             auth_key=self.auth_key,

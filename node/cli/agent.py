@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Before anything starts a thread, which would keep them.
     give_up_privileges()
+    # Imports make no garbage worth looking for; what they made is frozen below.
+    gc.disable()
     # Here and not above: commands that only ask the agent need none of this.
     from node.agent.agent import AgentOptions  # noqa: PLC0415  see above
     from node.agent.daemon import run_agent  # noqa: PLC0415  see above
@@ -51,6 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     directory = state_directory(options)
     # The packet path makes no cycles; a full collection would only delay packets.
+    gc.enable()
     gc.collect()
     gc.freeze()
     asyncio.run(

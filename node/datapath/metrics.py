@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from node.datapath.pipeline import PythonDataPath
+
+
+def prometheus_text(path: PythonDataPath | None) -> bytes:
+    """Return what Prometheus reads; nothing without a data path. Call it where that runs."""
+    registry = CollectorRegistry(auto_describe=False)
+    if path is not None:
+        registry.register(DataPathCollector(path))
+    return generate_latest(registry)
 
 
 class DataPathCollector(Collector):

@@ -13,9 +13,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyroute2 import IPRoute, NetlinkError
-
 from node.hostnet.forwarding import Forwarding
+from node.hostnet.netlink import IPRoute, NetlinkError
 from node.hostnet.plan import BYPASS_MARK, MARK_MASK, HostPlan, Step, StepKind, route_table, steps
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroute2 import IPRoute, NetlinkError
-
+from node.hostnet.netlink import IPRoute, NetlinkError
 from node.wgquick.config import TABLE_AUTO, TABLE_OFF, ConfigError, HostError
 
 if TYPE_CHECKING:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from control.wire import Hostinfo
 from node.agent.control_session import ControlSession, SessionState
+from node.session.driver import ControlLostError
 from node.state.identity import Identity
 from tests.support.control_server import control_config, running_control
 
@@ -30,9 +33,12 @@ class Owner:
         self.states: list[tuple[SessionState, str]] = []
         self.registered: list[NodePrivate] = []
         self.netmaps: asyncio.Queue[NetMap] = asyncio.Queue()
+        self.urls: asyncio.Queue[str] = asyncio.Queue()
 
     def on_session(self, state: SessionState, text: str) -> None:
         self.states.append((state, text))
+        if text.startswith("http"):
+            self.urls.put_nowait(text)
 
     def on_registered(self, node_key: NodePrivate) -> None:
         self.registered.append(node_key)
@@ -114,3 +120,78 @@ async def test_reported_host_name_reaches_the_server(control: Control) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def first_login(control: Control, key: str) -> tuple[ControlSession, NetMap]:
+    """Log in and leave again."""
+    owner = Owner()
+    made = session(control, owner, key)
+    running = asyncio.create_task(made.run())
+    try:
+        held = await owner.netmap()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return made, held
+
+
+def again(made: ControlSession, owner: Owner, auth_key: str = "") -> ControlSession:
+    return replace(made, owner=owner, auth_key=auth_key, must_log_in=True)
+
+
+async def test_new_login_rotates_the_node_key_and_keeps_the_node(control: Control) -> None:
+    key = await control.add_auth_key(await control.add_user())
+    made, before = await first_login(control, key)
+    owner = Owner()
+    rotated = again(made, owner, key)
+    running = asyncio.create_task(rotated.run())
+    try:
+        after = (await owner.netmap()).self_node
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert after.key == rotated.identity.node.public != before.self_node.key
+    assert owner.registered == [rotated.identity.node]
+    assert (after.id, after.addresses) == (before.self_node.id, before.self_node.addresses)
+    assert after.key_expiry is None or after.key_expiry > datetime.now(UTC)
+
+
+async def test_new_login_without_a_key_asks_a_person_and_keeps_the_old_one(
+    control: Control,
+) -> None:
+    made, before = await first_login(control, await control.add_auth_key(await control.add_user()))
+    owner = Owner()
+    asking = again(made, owner)
+    running = asyncio.create_task(asking.run())
+    try:
+        async with asyncio.timeout(20):
+            assert await owner.urls.get()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert owner.registered == []
+    assert asking.identity.node.public == before.self_node.key
+
+
+async def test_session_asks_what_may_be_reached(control: Control) -> None:
+    await control.server.keeper.set(
+        '{"acls": [{"action": "accept", "src": ["*"], "dst": ["autogroup:member:80"]}]}', "test"
+    )
+    key = await control.add_auth_key(await control.add_user())
+    _, other = await first_login(control, key)
+    owner = Owner()
+    made = session(control, owner, key)
+    with pytest.raises(ControlLostError):
+        await made.reach()
+    running = asyncio.create_task(made.run())
+    try:
+        await owner.netmap()
+        await control.server.atlas.refresh()
+        found = await made.reach()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert found is not None
+    [told] = found.reach
+    assert told.node_ids == (other.self_node.id,)
+    assert [origin.line for origin in told.rule.origins] == [1]
