@@ -49,6 +49,7 @@ def reach_of(
     for node, held in zip(directory.nodes, filters, strict=True):
         if node.index == index:
             continue
+        addresses: dict[str, str] | None = None
         for rule in held:
             if not rule.dst_ports:
                 continue
@@ -57,12 +58,20 @@ def reach_of(
                 own = narrowed[id(rule.src_ips)] = _own_sources(rule.src_ips, asking)
             if not own:
                 continue
-            shared = replace(rule, src_ips=own, dst_ports=_shared_entries(rule, node))
-            key = (own, shared.dst_ports, shared.ip_proto, shared.origins, shared.shares)
-            receivers.setdefault(key, []).append(node.index)
-            rules.setdefault(key, shared)
+            if addresses is None:
+                addresses = {str(each): OWN_ADDRESS[each.version] for each in node.addresses}
+            entries = tuple(
+                NetPortRange(addresses.get(ip, ip), ports) for ip, ports in rule.dst_ports
+            )
+            key = (own, entries, rule.ip_proto, rule.origins, rule.shares)
+            known = receivers.get(key)
+            if known is None:
+                receivers[key] = [node.index]
+                rules[key] = replace(rule, src_ips=own, dst_ports=entries)
+            elif known[-1] != node.index:
+                known.append(node.index)
     # A rule's order within one filter cannot matter: all of them allow.
-    return tuple(Reach(tuple(dict.fromkeys(nodes)), rules[key]) for key, nodes in receivers.items())
+    return tuple(Reach(tuple(nodes), rules[key]) for key, nodes in receivers.items())
 
 
 def _own_sources(sources: Strings, node: DirectoryNode) -> Strings:
@@ -77,8 +86,3 @@ def _own_sources(sources: Strings, node: DirectoryNode) -> Strings:
                 if any(span.contains(address.version, address.value) for span in spans)
             }
     return tuple(sorted(found))
-
-
-def _shared_entries(rule: FilterRule, node: DirectoryNode) -> tuple[NetPortRange, ...]:
-    names = {str(address): OWN_ADDRESS[address.version] for address in node.addresses}
-    return tuple(NetPortRange(names.get(ip, ip), ports) for ip, ports in rule.dst_ports)

@@ -15,7 +15,7 @@ from node.state.directory import StateDirectory, StateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ask_agent", "parser_for", "run_command", "state_directory"]
+__all__ = ["add_state_flag", "ask_agent", "parser_for", "run_command", "state_directory"]
 
 DIRECTORY_VARIABLE = "POSTERN_STATE_DIR"
 _DEFAULT_DIRECTORY = "/var/lib/postern"
@@ -25,14 +25,20 @@ _TIMEOUT_S = 30.0
 def parser_for(command: str, about: str) -> argparse.ArgumentParser:
     """Return a parser with the flags that every command has."""
     parser = argparse.ArgumentParser(prog=f"postern {command}", description=about)
+    add_state_flag(parser, Path(os.environ.get(DIRECTORY_VARIABLE, _DEFAULT_DIRECTORY)))
+    return parser
+
+
+def add_state_flag(parser: argparse.ArgumentParser, default: Path | str) -> None:
+    """Add `--state-dir`; a parser below another has the default `argparse.SUPPRESS`."""
+    shown = "" if default == argparse.SUPPRESS else " or %(default)s"
     parser.add_argument(
         "--state-dir",
         type=Path,
-        default=Path(os.environ.get(DIRECTORY_VARIABLE, _DEFAULT_DIRECTORY)),
+        default=default,
         metavar="DIR",
-        help=f"which agent of this machine (default: ${DIRECTORY_VARIABLE} or %(default)s)",
+        help=f"which agent of this machine (default: ${DIRECTORY_VARIABLE}{shown})",
     )
-    return parser
 
 
 def state_directory(options: argparse.Namespace) -> StateDirectory:

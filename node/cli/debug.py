@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from node.cli.agent_flags import ask_agent, parser_for, run_command
-
-if TYPE_CHECKING:
-    import argparse
+from node.cli.agent_flags import add_state_flag, ask_agent, parser_for, run_command
 
 __all__ = ["main"]
 
@@ -36,6 +33,8 @@ def main(arguments: list[str]) -> int:
     level = actions.add_parser("log-level", help="how much the agent writes to its log")
     level.add_argument("level", choices=("debug", "info", "warning", "error"))
     level.set_defaults(run=_log_level)
+    for action in actions.choices.values():
+        add_state_flag(action, argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     return run_command(f"debug {options.what}", options.run, options)
 
