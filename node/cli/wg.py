@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("rules", "print what each filter rule let through"),
         ("flows", "print live flows and the rule that lets each be"),
+        ("admissions", "print what the filter let in lately, by which policy rule"),
         ("denials", "print what was refused lately"),
     ):
         _add(actions, name, text, _reader(name))

@@ -18,7 +18,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
-from pyroute2 import IPRoute, NetlinkError
+from node.hostnet.netlink import IPRoute, NetlinkError
 
 from control.wire.tailnet_address import VIA_IPV6
 from node.datapath.tun import Offloads, Tun

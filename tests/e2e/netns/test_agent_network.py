@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,38 @@ def test_resolver_of_a_killed_agent_is_restored_by_the_next_one(network: Network
     command(network, "visitor", "down")
     assert path.read_text() == ""
     command(network, "visitor", "up", "--timeout", "60")
+
+
+def test_moved_lines_are_known_and_nothing_is_judged_anew(network: Network) -> None:
+    def first_line() -> int:
+        found = json.loads(command(network, "production", "access", "--json"))
+        return int(found["inbound"][0]["policy"]["line"])
+
+    def installed() -> str:
+        name = "postern_datapath_filters_installed_total "
+        lines = command(network, "production", "metrics").splitlines()
+        return next(line for line in lines if line.startswith(name))
+
+    line, before = first_line(), installed()
+    network.set_policy("// One more line.\n" + POLICY.read_text())
+    wait_until(lambda: first_line() == line + 1, "the moved line")
+    network.set_policy(POLICY.read_text())
+    wait_until(lambda: first_line() == line, "the old line")
+    assert installed() == before
+
+
+def test_expiry_is_announced_in_status_and_log(network: Network) -> None:
+    [number] = [n["id"] for n in network.api("GET", "node")["nodes"] if n["name"] == "visitor"]
+    soon = datetime.now(UTC) + timedelta(days=3, hours=1)
+    network.api("POST", f"node/{number}/expire", expiry=soon.isoformat())
+    text = "the node key expires in 3 days"
+    wait_until(
+        lambda: any(text in line for line in network.status("visitor")["Health"] or ()), "status"
+    )
+    log = network.directory / "visitor.log"
+    wait_until(lambda: f"health: {text}" in log.read_text(), "the log")
+    network.api("POST", f"node/{number}/expire", disableExpiry=True)
+    wait_until(lambda: not network.status("visitor")["Health"], "the warning goes")
 
 
 def test_debug_shows_much_and_no_secret(network: Network) -> None:
