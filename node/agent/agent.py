@@ -183,14 +183,15 @@ class Agent:
             self._memory.forget_login()
         self._memory.prefer(wanted)
         self._standing.login_error = ""
-        needs_login = (
-            not self._memory.identity.is_registered
-            or self._standing.state == BackendState.NEEDS_LOGIN
+        is_over = (
+            self._memory.identity.is_registered and self._standing.state == BackendState.NEEDS_LOGIN
         )
         is_retagged = wanted.advertise_tags != before.advertise_tags and bool(before.login_server)
-        if needs_login or must_log_in or is_retagged or self._session_task is None:
+        # A key that expired, or whose node was deleted, is of no use for a new session.
+        must_log_in = must_log_in or is_retagged or is_over
+        if must_log_in or not self._memory.identity.is_registered or self._session_task is None:
             await self._end_session()
-            await self._follow_preferences(auth_key, must_log_in=must_log_in or is_retagged)
+            await self._follow_preferences(auth_key, must_log_in=must_log_in)
         else:
             self._report()
         self._apply_wanted.set()

@@ -18,12 +18,11 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
-from node.hostnet.netlink import IPRoute, NetlinkError
-
 from control.wire.tailnet_address import VIA_IPV6
 from node.datapath.tun import Offloads, Tun
 from node.datapath.virtio import HEADER_BYTES, NO_OFFLOAD
 from node.hostnet.host import HostNetworkError
+from node.hostnet.netlink import IPRoute, NetlinkError
 from node.hostnet.plan import DEFAULT_MTU, route_table, translator_name
 from node.via.translate import destination_in_ipv6, to_ipv4, to_ipv6
 

@@ -489,3 +489,15 @@ def test_removed_node_loses_access_at_once(network: Network) -> None:
         lambda: network.connect("ops", "production", 22, 0.5) != "open production", "no access", 5
     )
     wait_until(lambda: network.status("ops")["BackendState"] == "NeedsLogin", "it is told")
+    # A new key brings the machine back, with a node key of its own.
+    old = network.status("ops")["Self"]["PublicKey"]
+    [owner] = [u["id"] for u in network.api("GET", "user")["users"] if u["name"] == "oli"]
+    key = network.api(
+        "POST",
+        "preauthkey",
+        user=owner,
+        expiration=(datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+    )["preAuthKey"]["key"]
+    command(network, "ops", "up", "--auth-key", key, "--timeout", "60")
+    wait_until(lambda: network.connect("ops", "production", 22) == "open production", "access")
+    assert network.status("ops")["Self"]["PublicKey"] != old
