@@ -412,8 +412,10 @@ class Agent:
             self._standing.state = BackendState.STOPPED if logged_in else BackendState.NEEDS_LOGIN
             return
         if must_log_in or not self._memory.identity.is_registered:
-            # The tunnel belongs to a node key that may be replaced now.
+            # The tunnel and the netmap belong to a node key that may be replaced now: applied
+            # meanwhile, the old netmap would open a tunnel with the old key again.
             await self._detach()
+            self._memory.netmap = None
         self._standing.state = BackendState.STARTING
         self._session = self._new_session()
         self._session.auth_key, self._session.must_log_in = auth_key, must_log_in
