@@ -23,8 +23,8 @@ SILENCE_S: Final = 20.0
 class _Server:
     heard_at: float
     nodes: set[int] = field(default_factory=set)
-    listed: set[int] = field(default_factory=set)
-    """What came so far of a list that goes over several messages."""
+    listed: set[int] | None = None
+    """What came so far of a list that goes over several messages; None between lists."""
 
 
 @dataclass(slots=True)
@@ -46,6 +46,8 @@ class Liveness:
         """Note that a server that was heard holds a node, or no longer."""
         server = self._servers[origin]
         for nodes in (server.nodes, server.listed):
+            if nodes is None:
+                continue
             if is_online:
                 nodes.add(node_id)
             else:
@@ -57,11 +59,12 @@ class Liveness:
         With the last part, it holds these and no others: return those it no longer does.
         """
         server = self._servers[origin]
-        server.listed.update(nodes)
+        listed = (server.listed or set()) | set(nodes)
         if not is_last:
+            server.listed = listed
             return frozenset()
-        gone = frozenset(server.nodes - server.listed)
-        server.nodes, server.listed = server.listed, set()
+        gone = frozenset(server.nodes - listed)
+        server.nodes, server.listed = listed, None
         return gone
 
     def is_held(self, node_id: int) -> bool:
