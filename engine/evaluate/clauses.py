@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.netset import AddressRange
     from engine.rules import FilterRule, PortRange
 
-__all__ = ["CAPABILITY", "Clause", "clauses_of", "source_set"]
+__all__ = ["CAPABILITY", "Clause", "ClauseReader", "clauses_of", "source_set"]
 
 CAPABILITY = "cap:"
 """Marks a source that stands for whoever holds a node capability."""
@@ -38,12 +38,13 @@ class Clause(NamedTuple):
     protocols without ports ask for (policy reference 9.3)."""
 
 
-def clauses_of(rules: Sequence[FilterRule]) -> Iterator[Clause]:
+def clauses_of(rules: Sequence[FilterRule], reader: ClauseReader | None = None) -> Iterator[Clause]:
     """Yield the clauses of a filter in the order of its rules.
 
-    Raises MalformedRuleError where an address in a rule cannot be read.
+    Who reads many filters of one network gives the same reader each time. Raises
+    MalformedRuleError where an address in a rule cannot be read.
     """
-    reader = _Reader()
+    reader = reader or ClauseReader()
     for index, rule in enumerate(rules):
         if not rule.dst_ports:
             continue
@@ -58,10 +59,10 @@ def source_set(texts: Iterable[str]) -> IpSet:
 
     Sources by capability are left out, which denies: this network has no issuer of them.
     """
-    return _Reader().source_set(tuple(texts))
+    return ClauseReader().source_set(tuple(texts))
 
 
-class _Reader:
+class ClauseReader:
     """Reads addresses, each text once: a filter repeats the same nodes in rule after rule."""
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class _Reader:
         self._sources: dict[tuple[str, ...], IpSet] = {}
 
     def source_set(self, texts: tuple[str, ...]) -> IpSet:
+        """Read sources, those by capability left out. Raises AddressError."""
         known = self._sources.get(texts)
         if known is None:
             known = self.ip_set(text for text in texts if not text.startswith(CAPABILITY))
@@ -76,6 +78,7 @@ class _Reader:
         return known
 
     def ip_set(self, texts: Iterable[str]) -> IpSet:
+        """Read the union of wire strings. Raises AddressError."""
         return IpSet.of_ranges(chain.from_iterable(map(self._read, texts)))
 
     def _read(self, text: str) -> tuple[AddressRange, ...]:
@@ -85,7 +88,7 @@ class _Reader:
         return known
 
 
-def _clauses_of_rule(index: int, rule: FilterRule, reader: _Reader) -> Iterator[Clause]:
+def _clauses_of_rule(index: int, rule: FilterRule, reader: ClauseReader) -> Iterator[Clause]:
     sources = reader.source_set(rule.src_ips)
     ranges_by_text: dict[str, list[PortRange]] = {}
     for text, ports in rule.dst_ports:

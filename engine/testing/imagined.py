@@ -5,11 +5,13 @@ SSH rules speak of users and tags only, so that what they say of these devices t
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.directory import Directory, DirectoryNode, DirectoryUser, Settings
 from engine.netset.address import Address
 from engine.netset.constants import CGNAT, TAILNET_ULA
+from policy.model.rules import AclDestination
 from policy.model.selectors import (
     ROLE_AUTOGROUPS,
     Autogroup,
@@ -21,12 +23,13 @@ from policy.model.selectors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from policy.model.cases import SshTestCase
     from policy.model.document import Policy
+    from policy.model.rules import Acl, Grant, SshRule
 
-__all__ = ["imagine", "is_certain"]
+__all__ = ["imagine", "imagine_both", "is_certain"]
 
 _STRANGER = "someone@invalid"
 """A user whom no policy names: what is said of everybody must hold for this one too."""
@@ -34,13 +37,37 @@ _STRANGER = "someone@invalid"
 
 def imagine(policy: Policy, cases: Iterable[SshTestCase]) -> Directory:
     """Return a directory with a device for each user and tag named anywhere, and for a stranger."""
-    tags = list(policy.tag_owners)
     logins: dict[str, None] = {_STRANGER: None}
     for group in policy.groups.values():
         logins.update(dict.fromkeys(group.members))
     for selector in _parties(policy, cases):
         if isinstance(selector, User):
             logins[selector.text] = None
+    return _tailnet(logins, policy.tag_owners)
+
+
+def imagine_both(old: Policy, new: Policy) -> Directory:
+    """Return a directory with a device for each user and tag of two policies, and a stranger."""
+    logins: dict[str, None] = {_STRANGER: None}
+    tags: dict[str, None] = {}
+    for policy in (old, new):
+        for group in policy.groups.values():
+            logins.update(dict.fromkeys(group.members))
+        rules = [*policy.network_rules, *policy.ssh]
+        for selector in chain.from_iterable(map(_named, rules)):
+            if isinstance(selector, User):
+                logins[selector.text] = None
+        tags.update(dict.fromkeys(policy.tag_owners))
+    return _tailnet(logins, tags)
+
+
+def _named(rule: Acl | Grant | SshRule) -> Iterator[Selector]:
+    yield from rule.src
+    for destination in rule.dst:
+        yield destination.selector if isinstance(destination, AclDestination) else destination
+
+
+def _tailnet(logins: Iterable[str], tags: Iterable[str]) -> Directory:
     users = tuple(
         DirectoryUser(str(number), login, login, "member") for number, login in enumerate(logins, 1)
     )

@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": Command(
         "policy.cli.explain", "say which rules allow a connection, or what denies it"
     ),
+    "diff": Command("policy.cli.diff", "say what access a change of policy gives and takes"),
     "schema": Command("policy.cli.schema", "print the JSON Schema of policies for editors"),
     "rule": Command("policy.cli.rule", "explain a diagnostic code"),
 }

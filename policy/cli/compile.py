@@ -84,10 +84,10 @@ def run(arguments: Sequence[str], console: Console) -> int:
 
 
 def load_valid(
-    source: Source, directory: Directory, console: Console, colour: str
+    source: Source, directory: Directory | None, console: Console, colour: str
 ) -> Policy | None:
     """Load a policy; where it is not valid, print why to standard error and return None."""
-    loaded = load(source, domains=directory.domains)
+    loaded = load(source, domains=None if directory is None else directory.domains)
     if loaded.policy is None:
         from policy.report.full import render_findings  # noqa: PLC0415  only for bad policies
 
