@@ -22,20 +22,24 @@ from control.embedded_relay import EmbeddedRelay, region_of
 from control.http.api_v1 import ApiV1
 from control.http.api_v2 import ApiV2
 from control.http.door import Door
+from control.http.journal import Journal
 from control.http.listener import Listener, connection_limit
-from control.http.machine import MachineApi
+from control.http.machine import MACHINE_PATHS, MachineApi
 from control.http.metrics import Metrics
 from control.http.ratelimit import RateLimit
 from control.http.sign_in import CALLBACK_PATH, SignInPages
 from control.http.site import Site
 from control.http.source_limits import SourceLimits
+from control.http.ssh_actions import SshActions
 from control.http.ts2021 import Ts2021
 from control.identity.enrolment import Enrolment, EnrolmentSettings
 from control.identity.logins import Logins
 from control.identity.oidc_provider import OidcProvider
 from control.identity.registrar import Registrar
+from control.identity.ssh_checks import SshChecks
 from control.keys import MachinePrivate
 from control.mapper.atlas import Atlas
+from control.operations.addresses import Pools
 from control.policies.keeper import PolicyKeeper
 from control.registry.addresses import AddressPool
 from control.registry.ledger import Ledger
@@ -102,6 +106,11 @@ class ControlServer:
     upkeep: Upkeep
     neighbours: Neighbours
     control_key: MachinePrivate
+    pools: Pools
+    ssh_checks: SshChecks
+    journal: Journal
+    remote_of: Callable[[web.BaseRequest], str]
+    """Tells a client's address, behind trusted proxies too."""
     sign_in: SignInPages | None = None
     relay: EmbeddedRelay | None = None
     port: int = 0
@@ -164,11 +173,11 @@ async def _compose(
     domain = config.dns.base_domain.strip(".")
     keeper = await PolicyKeeper.start(ledger, domain=domain, file=config.policy.path)
     logins = Logins(os.urandom, loop.time)
-    ipv4, ipv6 = _pools(config, tailnet)
+    pools = _pools(config, tailnet)
     enrolment = Enrolment(
         ledger=ledger,
-        ipv4=ipv4,
-        ipv6=ipv6,
+        ipv4=pools.ipv4,
+        ipv6=pools.ipv6,
         settings=EnrolmentSettings(
             node_expiry=config.node.expiry or None,
             needs_approval=config.node.approval_required,
@@ -195,6 +204,7 @@ async def _compose(
     ledger.listen(atlas.on_change)
     presence = Presence(config.node.ephemeral.inactivity_timeout.total_seconds())
     reports = Reports(ledger, keeper.approved_routes)
+    checks = SshChecks(ledger, os.urandom, loop.time)
     machine_api = MachineApi(
         ledger=ledger,
         registrar=registrar,
@@ -202,6 +212,12 @@ async def _compose(
         presence=presence,
         atlas=atlas,
         register_limit=_rate_limit(config.register_limit),
+        ssh_actions=SshActions(
+            tailnet=tailnet,
+            atlas=atlas,
+            checks=checks,
+            page_url_prefix=f"{config.server_url.rstrip('/')}/auth/",
+        ),
     )
     listener = Listener(
         Door(
@@ -210,7 +226,15 @@ async def _compose(
         ),
         long_paths=frozenset({"/ts2021"}),
     )
-    ts2021 = Ts2021(control_key, machine_api.handle, _remote_finder(config), listener.prove)
+    remote_of = _remote_finder(config)
+    journal = Journal(
+        os.urandom,
+        # Who has no address came by the Unix socket.
+        is_trusted=lambda request: not request.remote or _is_proxy(config, request.remote),
+        remote_of=remote_of,
+        channel_paths=MACHINE_PATHS,
+    )
+    ts2021 = Ts2021(control_key, journal.channel(machine_api.handle), remote_of, listener.prove)
     neighbours = Neighbours(
         ledger,
         origin=origin,
@@ -235,15 +259,24 @@ async def _compose(
         upkeep=upkeep,
         neighbours=neighbours,
         control_key=control_key,
+        pools=pools,
+        ssh_checks=checks,
+        journal=journal,
+        remote_of=remote_of,
         sign_in=None
         if config.oidc is None
-        else _sign_in(config, config.oidc, ledger, registrar, logins),
+        else _sign_in(config, config.oidc, ledger, registrar, logins, checks),
         relay=EmbeddedRelay(config, ledger) if config.derp.server.enabled else None,
     )
 
 
 def _sign_in(
-    config: ControlConfig, oidc: Oidc, ledger: Ledger, registrar: Registrar, logins: Logins
+    config: ControlConfig,
+    oidc: Oidc,
+    ledger: Ledger,
+    registrar: Registrar,
+    logins: Logins,
+    checks: SshChecks,
 ) -> SignInPages:
     clock = asyncio.get_running_loop().time
     base_url = config.server_url.rstrip("/")
@@ -253,6 +286,7 @@ def _sign_in(
         ledger=ledger,
         registrar=registrar,
         logins=logins,
+        checks=checks,
         entropy=os.urandom,
         clock=clock,
         remote_of=_remote_finder(config),
@@ -260,18 +294,17 @@ def _sign_in(
     )
 
 
-def _pools(
-    config: ControlConfig, tailnet: Tailnet
-) -> tuple[AddressPool[IPv4Address] | None, AddressPool[IPv6Address] | None]:
+def _pools(config: ControlConfig, tailnet: Tailnet) -> Pools:
     prefixes, nodes = config.prefixes, tailnet.nodes
-    ipv4 = ipv6 = None
+    ipv4: AddressPool[IPv4Address] | None = None
+    ipv6: AddressPool[IPv6Address] | None = None
     if prefixes.v4 is not None:
         ipv4 = AddressPool(prefixes.v4, IPv4Address, prefixes.allocation, os.urandom)
         ipv4.take_all(node.ipv4 for node in nodes if node.ipv4 is not None)
     if prefixes.v6 is not None:
         ipv6 = AddressPool(prefixes.v6, IPv6Address, prefixes.allocation, os.urandom)
         ipv6.take_all(node.ipv6 for node in nodes if node.ipv6 is not None)
-    return ipv4, ipv6
+    return Pools(ipv4, ipv6)
 
 
 def _rate_limit(limit: ConnectLimit | RegisterLimit) -> RateLimit:
@@ -285,10 +318,10 @@ def _is_proxy(config: ControlConfig, address: str) -> bool:
     return False
 
 
-def _remote_finder(config: ControlConfig) -> Callable[[web.Request], str]:
+def _remote_finder(config: ControlConfig) -> Callable[[web.BaseRequest], str]:
     """Return how to tell a client's address, believing only proxies that are trusted."""
 
-    def find(request: web.Request) -> str:
+    def find(request: web.BaseRequest) -> str:
         remote = request.remote or ""
         with suppress(ValueError):
             if _is_proxy(config, remote):
@@ -304,23 +337,28 @@ async def _listen(server: ControlServer) -> web.AppRunner:
     limits = SourceLimits(
         connect=_rate_limit(config.connect_limit),
         login=_rate_limit(config.register_limit),
-        remote_of=_remote_finder(config),
+        remote_of=server.remote_of,
     )
     app = web.Application(
         client_max_size=_MAX_BODY_BYTES,
-        middlewares=[server.listener.middleware, limits.middleware],
+        middlewares=[
+            server.journal.middleware,
+            server.listener.middleware,
+            limits.middleware,
+        ],
     )
     Site(
         ledger=server.ledger,
         ts2021=server.ts2021,
         logins=server.logins,
+        checks=server.ssh_checks,
         control=server.control_key.public,
         sign_in=server.sign_in,
     ).add_routes(app)
     if server.sign_in is not None:
         server.sign_in.add_routes(app)
     ApiV1(server).add_routes(app, is_local=False)
-    ApiV2(server).add_routes(app)
+    ApiV2(server, _rate_limit(config.register_limit)).add_routes(app)
     if server.relay is not None:
         server.relay.add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
@@ -340,7 +378,7 @@ async def _listen(server: ControlServer) -> web.AppRunner:
 
 
 async def _listen_locally(server: ControlServer, path: Path) -> web.AppRunner:
-    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[server.journal.middleware])
     ApiV1(server).add_routes(app, is_local=True)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()

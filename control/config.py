@@ -15,7 +15,15 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from control.errors import InvalidRequestError
@@ -274,6 +282,19 @@ class Tls(_Section):
         return self
 
 
+class Cli(_Section):
+    """How the command line reaches a server; without an address, through the Unix socket."""
+
+    address: str = ""
+    """URL of a remote server."""
+    api_key: SecretStr = SecretStr("")
+    """Key for it, made by `postern control apikeys create` there."""
+    timeout: Duration = timedelta(seconds=30)
+    """How long an answer may take."""
+    insecure: bool = False
+    """Take any certificate. For trials only: whoever is in between gets the key."""
+
+
 class Log(_Section):
     """What is logged, on standard error."""
 
@@ -325,6 +346,7 @@ class ControlConfig(BaseSettings):
     oidc: Oidc | None = None
     """Login through an identity provider; without it an administrator lets nodes in."""
     log: Log = Log()
+    cli: Cli = Cli()
 
     @classmethod
     def settings_customise_sources(

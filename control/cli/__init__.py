@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 
 from control.cli.client import ApiClient, ApiRefusedError, ApiUnreachableError
-from control.cli.commands import add_control_commands, add_policy_commands
+from control.cli.commands import add_control_commands
 from control.cli.output import Output, print_error
 from control.cli.parsing import Parser
+from control.cli.policy_commands import add_policy_commands
 from control.errors import ControlError
+from control.policies.in_force import PolicyRefusedError
 
 __all__ = ["main", "policy_main"]
 
@@ -39,6 +41,9 @@ def _run(parser: Parser, arguments: list[str] | None) -> int:
             status = options.run(options, client, output)
     except ApiRefusedError as error:
         print_error(output, error.detail, error.problems)
+        return 1
+    except PolicyRefusedError as error:
+        print_error(output, str(error), error.problems)
         return 1
     except (ApiUnreachableError, ControlError, OSError) as error:
         print_error(output, str(error), ())

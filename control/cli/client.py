@@ -39,8 +39,8 @@ class ApiRefusedError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -60,20 +60,26 @@ class ApiClient:
     @classmethod
     def of_options(cls, options: argparse.Namespace) -> Self:
         """Return a client of the server that flags, environment or configuration name."""
-        address = options.address or os.environ.get(_ADDRESS_VARIABLE, "")
-        if address:
-            parts = urlsplit(address if "://" in address else f"https://{address}")
-            host = parts.hostname or ""
-            connection = (
-                http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
-                if parts.scheme == "http"
-                else http.client.HTTPSConnection(
-                    host, parts.port, timeout=_TIMEOUT_S, context=ssl.create_default_context()
-                )
-            )
-            return cls(connection, address, os.environ.get(_KEY_VARIABLE, ""))
-        path = options.socket or load_config(options.config).unix_socket or Path("control.sock")
-        return cls(_UnixConnection(path), str(path), "")
+        if options.socket is not None:
+            return cls(_UnixConnection(options.socket, _TIMEOUT_S), str(options.socket), "")
+        config = load_config(options.config)
+        cli = config.cli
+        timeout_s = cli.timeout.total_seconds()
+        address = options.address or os.environ.get(_ADDRESS_VARIABLE, "") or cli.address
+        if not address:
+            path = config.unix_socket or Path("control.sock")
+            return cls(_UnixConnection(path, timeout_s), str(path), "")
+        key = os.environ.get(_KEY_VARIABLE, "") or cli.api_key.get_secret_value()
+        parts = urlsplit(address if "://" in address else f"https://{address}")
+        host = parts.hostname or ""
+        if parts.scheme == "http":
+            plain = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+            return cls(plain, address, key)
+        context = ssl.create_default_context()
+        if cli.insecure:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        secure = http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=context)
+        return cls(secure, address, key)
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +99,10 @@ class ApiClient:
     def post(self, *path: object, **body: object) -> Any:
         """Return what a POST answers."""
         return self.call("POST", path, body=body)
+
+    def post_query(self, *path: object, **query: object) -> Any:
+        """Return what a POST without a body answers."""
+        return self.call("POST", path, query=query)
 
     def put(self, *path: object, **body: object) -> Any:
         """Return what a PUT answers."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
-from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from control.cli.server import configtest, generate_private_key, initialise, serve
+from control.cli.completion import SHELLS, completion
+from control.cli.policy_commands import add_policy_commands
+from control.cli.server import (
+    configtest,
+    dump_config,
+    generate_private_key,
+    initialise,
+    serve,
+)
+from control.cli.sureness import is_sure
 from control.cli.wg_config import add_wg_config
 from control.config import parse_duration
 from control.errors import InvalidRequestError
+from policy.report.version import product_version
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from control.cli.output import Output
     from control.cli.parsing import Parser
 
-__all__ = ["add_control_commands", "add_policy_commands"]
+__all__ = ["add_control_commands"]
 
 
 def add_control_commands(parser: Parser) -> None:
@@ -40,12 +48,20 @@ def add_control_commands(parser: Parser) -> None:
     _add_logins(parser)
     parser.command("audit", "show who did what", _audit)
     parser.group("policy", "the policy in force")
-    _add_policy(parser, "policy ")
-
-
-def add_policy_commands(parser: Parser) -> None:
-    """Declare `postern policy ...`."""
-    _add_policy(parser, "")
+    add_policy_commands(parser, "policy ")
+    _add_oauth(parser)
+    parser.group("debug", "for trying things out")
+    add = parser.command("debug create-node", "make a login wait", _debug_node).add_argument
+    add("--name", required=True)
+    add("-u", "--user", required=True)
+    add("-k", "--key", default="", help="hskey-authreq-..., drawn if left out")
+    add("-r", "--route", action="append", default=[], help="advertised, repeatable")
+    parser.command("version", "print the version", _version)
+    parser.command("completion", "print a script for a shell", _completion).add_argument(
+        "shell", choices=SHELLS
+    )
+    for name in ("dumpConfig", "dump-config"):
+        parser.command(name, None, dump_config)
 
 
 def _add_users(parser: Parser) -> None:
@@ -93,6 +109,7 @@ def _add_nodes(parser: Parser) -> None:
     for each in (expire, rename, delete, tag, routes, authorize):
         each.add_argument("-i", "--identifier", type=int, required=True)
     add_wg_config(parser)
+    parser.command("nodes backfillips", "give nodes the addresses that they lack", _nodes_backfill)
 
 
 def _add_keys(parser: Parser) -> None:
@@ -116,7 +133,10 @@ def _add_keys(parser: Parser) -> None:
     parser.command("apikeys list", "list keys", _api_keys_list, aliases=["ls"])
     for verb, about in (("expire", "make a key useless"), ("delete", "delete a key")):
         run = _api_keys_expire if verb == "expire" else _api_keys_delete
-        parser.command(f"apikeys {verb}", about, run).add_argument("-p", "--prefix", required=True)
+        which = parser.command(f"apikeys {verb}", about, run)
+        one = which.add_mutually_exclusive_group(required=True)
+        one.add_argument("-p", "--prefix", default="")
+        one.add_argument("-i", "--id", type=int)
 
 
 def _add_logins(parser: Parser) -> None:
@@ -124,25 +144,23 @@ def _add_logins(parser: Parser) -> None:
     add = parser.command("auth register", "let a waiting node in", _auth_register).add_argument
     add("-u", "--user", required=True)
     add("--auth-id", required=True)
-    parser.command("auth reject", "turn a waiting node away", _auth_reject).add_argument(
-        "--auth-id", required=True
-    )
-
-
-def _add_policy(parser: Parser, noun: str) -> None:
-    parser.command(f"{noun}get", "print the policy in force", _policy_get)
     for verb, about, run in (
-        ("set", "put a policy in force", _policy_set),
-        ("check", "check a policy, tests included", _policy_check),
-        ("diff", "compare a file with the policy in force", _policy_diff),
+        ("approve", "let a waiting SSH session in", _auth_approve),
+        ("reject", "turn a waiting node or SSH session away", _auth_reject),
     ):
-        parser.command(noun + verb, about, run).add_argument(
-            "-f", "--file", type=Path, required=True
-        )
-    parser.command(f"{noun}history", "list versions", _policy_history)
-    parser.command(
-        f"{noun}rollback", "put an earlier version in force", _policy_rollback
-    ).add_argument("version", type=int)
+        parser.command(f"auth {verb}", about, run).add_argument("--auth-id", required=True)
+
+
+def _add_oauth(parser: Parser) -> None:
+    parser.group("oauth-clients", "programs that use API v2", "oauth-client")
+    add = parser.command("oauth-clients create", "make a client", _oauth_create).add_argument
+    add("-s", "--scopes", required=True, help="all, devices:core, policy_file:read, ...")
+    add("-t", "--tags", default="", help="what its auth keys may put on nodes")
+    add("-d", "--description", default="")
+    parser.command("oauth-clients list", "list clients", _oauth_list, aliases=["ls"])
+    parser.command("oauth-clients delete", "delete a client", _oauth_delete).add_argument(
+        "-i", "--id", "--identifier", type=int, required=True
+    )
 
 
 def _health(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
@@ -195,17 +213,11 @@ def _users_role(o: argparse.Namespace, client: ApiClient, output: Output) -> Non
 
 def _users_destroy(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
     number = _user_number(client, o)
-    if not _is_sure(o, f"delete user {number}"):
+    if not is_sure(o, f"delete user {number}"):
         return 1
     client.delete("user", number)
     output.say({}, f"user {number} is deleted")
     return 0
-
-
-def _is_sure(options: argparse.Namespace, what: str) -> bool:
-    if options.force or not sys.stdin.isatty():
-        return True
-    return input(f"{what}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 _NODE_HEADINGS = ("ID", "NAME", "USER", "TAGS", "ADDRESSES", "ONLINE", "EXPIRES", "LAST SEEN")
@@ -258,7 +270,7 @@ def _nodes_rename(o: argparse.Namespace, client: ApiClient, output: Output) -> N
 
 
 def _nodes_delete(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
-    if not _is_sure(o, f"delete node {o.identifier}"):
+    if not is_sure(o, f"delete node {o.identifier}"):
         return 1
     client.delete("node", o.identifier)
     output.say({}, f"node {o.identifier} is deleted")
@@ -274,6 +286,14 @@ def _nodes_approve(o: argparse.Namespace, client: ApiClient, output: Output) -> 
     node = client.post("node", o.identifier, "approve_routes", routes=_listed(o.routes))["node"]
     routes = ", ".join(node["approvedRoutes"]) or "none"
     output.say(node, f"node {node['givenName']} has these routes approved: {routes}")
+
+
+def _nodes_backfill(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
+    if not is_sure(o, "give and take addresses of nodes, as the configured prefixes ask for"):
+        return 1
+    found = client.post_query("node", "backfillips", confirmed="true")
+    output.say(found, "\n".join(found["changes"]) or "every node has its addresses")
+    return 0
 
 
 def _nodes_authorize(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
@@ -347,13 +367,48 @@ def _api_keys_list(_o: argparse.Namespace, client: ApiClient, output: Output) ->
 
 
 def _api_keys_expire(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    client.post("apikey", "expire", prefix=o.prefix)
-    output.say({}, f"API key {o.prefix} opens nothing any more")
+    prefix = _prefix_of(o, client)
+    client.post("apikey", "expire", prefix=prefix)
+    output.say({}, f"API key {prefix} opens nothing any more")
 
 
 def _api_keys_delete(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    client.delete("apikey", o.prefix)
-    output.say({}, f"API key {o.prefix} is deleted")
+    prefix = _prefix_of(o, client)
+    client.delete("apikey", prefix)
+    output.say({}, f"API key {prefix} is deleted")
+
+
+def _prefix_of(o: argparse.Namespace, client: ApiClient) -> str:
+    if o.id is None:
+        return str(o.prefix)
+    for key in client.get("apikey")["apiKeys"]:
+        if int(key["id"]) == o.id:
+            return str(key["prefix"])
+    raise InvalidRequestError(f"there is no API key {o.id}; `apikeys list` shows all")
+
+
+def _oauth_create(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
+    made = client.post(
+        "oauth-client",
+        scopes=_listed(o.scopes),
+        tags=_listed(o.tags),
+        description=o.description,
+    )["oauthClient"]
+    output.say(made, f"client {made['clientId']}, secret: {made['secret']}")
+
+
+def _oauth_list(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
+    found = client.get("oauth-client")["oauthClients"]
+    rows = [
+        (c["id"], c["clientId"], c["scopes"], c["tags"], c["description"], c["createdAt"])
+        for c in found
+    ]
+    output.show(found, ("ID", "CLIENT", "SCOPES", "TAGS", "DESCRIPTION", "CREATED"), rows)
+
+
+def _oauth_delete(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
+    client.delete("oauth-client", o.id)
+    output.say({}, f"OAuth client {o.id} is deleted; its tokens open nothing any more")
 
 
 def _auth_register(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
@@ -361,9 +416,14 @@ def _auth_register(o: argparse.Namespace, client: ApiClient, output: Output) -> 
     output.say(node, f"node {node['givenName']} is in, with number {node['id']}")
 
 
+def _auth_approve(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
+    client.post("auth", "approve", authId=o.auth_id)
+    output.say({}, "the session is let in")
+
+
 def _auth_reject(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
     client.post("auth", "reject", authId=o.auth_id)
-    output.say({}, "the node was turned away")
+    output.say({}, "turned away")
 
 
 def _audit(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
@@ -372,47 +432,16 @@ def _audit(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
     output.show(found, ("AT", "ACTOR", "ACTION", "TARGET"), rows)
 
 
-def _policy_get(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    found = client.get("policy")
-    if found["warning"]:
-        print(f"warning: {found['warning']}", file=sys.stderr)
-    for problem in found["failingTests"]:
-        print(f"warning: fails now: {problem}", file=sys.stderr)
-    output.say(found, found["policy"].rstrip("\n"))
+def _debug_node(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
+    made = client.post("debug", "node", user=o.user, name=o.name, key=o.key, routes=o.route)
+    register = f"postern control auth register --auth-id {made['authId']} --user {o.user}"
+    output.say(made, f"{o.name} waits; let it in with: {register}")
 
 
-def _policy_set(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    found = client.put("policy", policy=_text_of(o.file))
-    output.say(found, f"policy version {found['version']} is in force")
+def _version(_o: argparse.Namespace, _client: ApiClient, output: Output) -> None:
+    version = product_version()
+    output.say({"version": version}, f"postern control {version}")
 
 
-def _policy_check(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    found = client.post("policy", "check", policy=_text_of(o.file))
-    for warning in found["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
-    output.say(found, "the policy loads and its tests pass")
-
-
-def _policy_diff(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
-    old = client.get("policy")["policy"].splitlines(keepends=True)
-    new = _text_of(o.file).splitlines(keepends=True)
-    lines = list(unified_diff(old, new, "in force", str(o.file)))
-    output.say({"diff": "".join(lines)}, "".join(lines).rstrip("\n") or "no difference")
-    return 1 if lines else 0
-
-
-def _policy_history(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    found = client.get("policy", "history")["versions"]
-    rows = [(v["version"], v["createdAt"], v["author"], v["bytes"]) for v in found]
-    output.show(found, ("VERSION", "SINCE", "AUTHOR", "BYTES"), rows)
-
-
-def _policy_rollback(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
-    found = client.post("policy", "rollback", version=o.version)
-    output.say(found, f"version {o.version} is in force again, as version {found['version']}")
-
-
-def _text_of(path: Path) -> str:
-    if str(path) == "-":
-        return sys.stdin.read()
-    return path.read_text("utf-8", "surrogateescape")
+def _completion(o: argparse.Namespace, _client: ApiClient, _output: Output) -> None:
+    print(completion(o.parser, o.shell), end="")

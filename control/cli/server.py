@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from control.app import load_control_key, running_server
+from control.cli.output import Output
 from control.cli.trial_certificates import make_trial_certificates
 from control.config import load_config
 from control.errors import InvalidRequestError
 from control.keys import MachinePrivate
+from control.store.database import normalised_url
 
 if TYPE_CHECKING:
     import argparse
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 
     from control.app import ControlServer
     from control.cli.client import ApiClient
-    from control.cli.output import Output
     from control.config import Log
 
-__all__ = ["configtest", "generate_private_key", "initialise", "serve"]
+__all__ = ["configtest", "dump_config", "generate_private_key", "initialise", "serve"]
 
 _TEMPLATE: Final = """\
 # A trial server. Every key is described in `control/config.py`.
@@ -111,6 +112,16 @@ def configtest(options: argparse.Namespace, _client: ApiClient, output: Output) 
         except ValueError as error:
             raise InvalidRequestError(f"{config.noise.private_key_path}: {error}") from None
     output.say({"ok": True}, "the configuration is good")
+
+
+def dump_config(options: argparse.Namespace, _client: ApiClient, output: Output) -> None:
+    """Print the configuration as it is in force, with defaults and without secrets."""
+    values = load_config(options.config).model_dump(mode="json", by_alias=True)
+    values["database"] = normalised_url(values["database"]).render_as_string(hide_password=True)
+    if output.is_for_people:
+        Output("yaml").print_value(values)
+    else:
+        output.print_value(values)
 
 
 def generate_private_key(_options: argparse.Namespace, _client: ApiClient, output: Output) -> None:

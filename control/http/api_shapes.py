@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ApiKeyRecord,
         AuthKeyRecord,
         NodeRecord,
+        OauthClientRecord,
         PolicyVersion,
         UserRecord,
     )
@@ -27,18 +28,23 @@ __all__ = [
     "AuthBody",
     "AuthRegisterBody",
     "CreateUserBody",
+    "DebugNodeBody",
+    "DiffPolicyBody",
     "ExpireNodeBody",
     "KeyIdBody",
+    "OauthClientBody",
     "PolicyBody",
     "PreAuthKeyBody",
     "RoleBody",
     "RollbackBody",
     "RoutesBody",
+    "SetPolicyBody",
     "TagsBody",
     "WireGuardBody",
     "api_key_json",
     "auth_key_json",
     "node_json",
+    "oauth_client_json",
     "policy_version_json",
     "user_json",
 ]
@@ -125,6 +131,35 @@ class PolicyBody(_Body):
     """A policy in HuJSON."""
 
     policy: str
+
+
+class SetPolicyBody(PolicyBody):
+    """A policy, and whether tests about names that no device has yet may wait."""
+
+    pending_tests: bool = Field(default=False, alias="pendingTests")
+
+
+class DiffPolicyBody(PolicyBody):
+    """A policy to compare with the one in force, or with an earlier version."""
+
+    version: int | None = None
+
+
+class OauthClientBody(_Body):
+    """A new OAuth client."""
+
+    scopes: list[str] = Field(min_length=1)
+    tags: list[str] = []
+    description: str = Field(default="", max_length=256)
+
+
+class DebugNodeBody(_Body):
+    """A node that is not there."""
+
+    user: str
+    name: str
+    key: str = ""
+    routes: list[str] = []
 
 
 class RollbackBody(_Body):
@@ -225,6 +260,18 @@ def api_key_json(key: ApiKeyRecord) -> dict[str, Any]:
         "expiration": _time(key.expires_at),
         "createdAt": _time(key.created_at),
         "lastSeen": _time(key.last_used_at),
+    }
+
+
+def oauth_client_json(client: OauthClientRecord) -> dict[str, Any]:
+    """Return an OAuth client as the API shows it."""
+    return {
+        "id": str(client.id),
+        "clientId": client.prefix,
+        "scopes": list(client.scopes),
+        "tags": list(client.tags),
+        "description": client.description,
+        "createdAt": _time(client.created_at),
     }
 
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from control.errors import (
-    AlreadyExistsError,
-    ControlError,
-    InvalidRequestError,
-    NotFoundError,
-    StaleError,
-)
-from control.policies.in_force import PolicyRefusedError
+from control.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["Call", "Endpoint", "openapi_document", "problem", "status_of"]
+    from aiohttp import web
+
+    from control.http.credentials import Caller
+
+__all__ = ["Call", "Endpoint", "openapi_document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,8 @@ class Call:
     actor: str
     body: Any
     """Instance of the endpoint's body model, or None."""
+    caller: Caller | None = None
+    """Who asks and within what scopes, where scopes count."""
 
     def number(self, name: str) -> int:
         """Return a number from the path or, failing that, from the query."""
@@ -58,6 +56,12 @@ class Endpoint:
     handle: Callable[[Call], Awaitable[Any]]
     body: type[BaseModel] | None = None
     query: tuple[str, ...] = field(default=())
+    scope: str = ""
+    """What a token needs; empty where only API keys open the endpoint."""
+    media: tuple[str, ...] = ("application/json",)
+    """What it answers with, and reads where it has no body model but a body."""
+    reads: tuple[str, ...] = ()
+    """Media types of a body without a model."""
 
     async def read_body(self, request: web.Request) -> BaseModel | None:
         """Read and check the body; raises InvalidRequestError."""
@@ -73,29 +77,15 @@ class Endpoint:
             raise InvalidRequestError("; ".join(lines)) from None
 
 
-_STATUS: Sequence[tuple[type[ControlError], int]] = (
-    (NotFoundError, 404),
-    (AlreadyExistsError, 409),
-    (StaleError, 412),
-    (InvalidRequestError, 400),
-    (PolicyRefusedError, 400),
-)
-
-
-def status_of(error: ControlError) -> int:
-    """Return the HTTP status that says what kind of error it is."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
-
-
-def problem(status: int, detail: str, **more: Any) -> web.Response:
-    """Return an error as RFC 9457 has it."""
-    titles = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
-    body = {"title": titles.get(status, "Error"), "status": status, "detail": detail, **more}
-    return web.json_response(body, status=status, content_type="application/problem+json")
-
-
-def openapi_document(endpoints: Sequence[Endpoint], *, title: str, version: str) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of a table."""
+def openapi_document(
+    endpoints: Sequence[Endpoint],
+    *,
+    title: str,
+    version: str,
+    errors: str = "application/problem+json",
+    scopes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a table; `errors` is the media type of refusals."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for endpoint in endpoints:
@@ -103,16 +93,21 @@ def openapi_document(endpoints: Sequence[Endpoint], *, title: str, version: str)
             "summary": endpoint.summary,
             "parameters": _parameters(endpoint),
             "responses": {
-                "200": {"description": "Done.", "content": {"application/json": {}}},
-                "default": {
-                    "description": "Refused.",
-                    "content": {"application/problem+json": {}},
-                },
+                "200": {"description": "Done.", "content": {name: {} for name in endpoint.media}},
+                "default": {"description": "Refused.", "content": {errors: {}}},
             },
         }
+        if endpoint.scope:
+            operation["security"] = [{"apiKey": []}, {"oauth": [endpoint.scope]}]
+        if endpoint.reads:
+            content = {name: {"schema": {"type": "string"}} for name in endpoint.reads}
+            operation["requestBody"] = {"content": content}
         if endpoint.body is not None:
             name = endpoint.body.__name__
-            schemas[name] = endpoint.body.model_json_schema(by_alias=True)
+            schemas[name] = endpoint.body.model_json_schema(
+                by_alias=True, ref_template="#/components/schemas/{model}"
+            )
+            schemas.update(schemas[name].pop("$defs", {}))
             reference = {"$ref": f"#/components/schemas/{name}"}
             operation["requestBody"] = {"content": {"application/json": {"schema": reference}}}
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
@@ -123,9 +118,17 @@ def openapi_document(endpoints: Sequence[Endpoint], *, title: str, version: str)
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _security_schemes(scopes),
         },
     }
+
+
+def _security_schemes(scopes: Sequence[str]) -> dict[str, Any]:
+    schemes: dict[str, Any] = {"apiKey": {"type": "http", "scheme": "bearer"}}
+    if scopes:
+        flow = {"tokenUrl": "/api/v2/oauth/token", "scopes": dict.fromkeys(scopes, "")}
+        schemes["oauth"] = {"type": "oauth2", "flows": {"clientCredentials": flow}}
+    return schemes
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:

@@ -6,43 +6,35 @@ On the Unix socket every request is an administrator's; elsewhere a Bearer API k
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
+import yaml
 from aiohttp import web
 
-from control.errors import ControlError, InvalidRequestError, NotFoundError
+from control.errors import ControlError, InvalidRequestError
 from control.http import api_shapes as shapes
-from control.http.api_table import Call, Endpoint, openapi_document, problem, status_of
-from control.identity.enrolment import Admission
-from control.identity.logins import Login, Outcome
-from control.operations import nodes, secrets_issued, users, wireguard
+from control.http.api_table import Call, Endpoint, openapi_document
+from control.http.api_v1_logins import LoginEndpoints
+from control.http.api_v1_oauth import OauthEndpoints
+from control.http.api_v1_policy import PolicyEndpoints
+from control.http.credentials import actor_of_api_key
+from control.http.pages import docs_page
+from control.http.refusals import problem, status_of
+from control.operations import addresses, nodes, secrets_issued, users, wireguard
 from control.policies.in_force import PolicyRefusedError
 from control.store import queries, secrets_at_rest
-from control.store.records import RegisterMethod
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from control.app import ControlServer
-    from control.store.records import UserRecord
     from control.wire import Prefix
 
-__all__ = ["LOCAL_ACTOR", "ApiV1", "authenticated_actor"]
+__all__ = ["LOCAL_ACTOR", "ApiV1"]
 
 LOCAL_ACTOR: Final = "local"
-_log = structlog.get_logger("control.api")
-
-
-async def authenticated_actor(server: ControlServer, request: web.Request) -> str | None:
-    """Return who asks with an API key, or None for nobody whom we know."""
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    async with server.database.reading() as connection:
-        key = await secrets_at_rest.find_api_key(connection, text.strip(), server.ledger.now())
-    return None if key is None else f"api-key:{key.prefix}"
 
 
 class ApiV1:
@@ -51,7 +43,11 @@ class ApiV1:
     def __init__(self, server: ControlServer) -> None:
         self._server = server
         self._ledger = server.ledger
-        self.endpoints = self._table()
+        sections = (PolicyEndpoints(server), LoginEndpoints(server), OauthEndpoints(server))
+        self.endpoints = (
+            *self._table(),
+            *(endpoint for section in sections for endpoint in section.table()),
+        )
 
     def add_routes(self, app: web.Application, *, is_local: bool) -> None:
         """Put every endpoint in place; a local application asks for no key."""
@@ -60,26 +56,41 @@ class ApiV1:
                 endpoint.method, endpoint.path, self._handler(endpoint, is_local=is_local)
             )
         app.router.add_get("/api/v1/openapi.json", self._openapi)
+        app.router.add_get("/api/v1/openapi.yaml", self._openapi_yaml)
+        app.router.add_get("/api/v1/docs", self._docs)
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return openapi_document(self.endpoints, title="Postern control, API v1", version="1")
 
     async def _openapi(self, _request: web.Request) -> web.Response:
-        document = openapi_document(self.endpoints, title="Postern control", version="1")
-        return web.json_response(document)
+        return web.json_response(self.document)
+
+    async def _openapi_yaml(self, _request: web.Request) -> web.Response:
+        text = yaml.safe_dump(self.document, sort_keys=False, allow_unicode=True)
+        return web.Response(text=text, content_type="application/yaml")
+
+    async def _docs(self, _request: web.Request) -> web.Response:
+        return docs_page(self.document)
 
     def _handler(
         self, endpoint: Endpoint, *, is_local: bool
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            actor = LOCAL_ACTOR if is_local else await authenticated_actor(self._server, request)
+            actor = LOCAL_ACTOR if is_local else await actor_of_api_key(self._server, request)
             if actor is None:
-                return problem(401, "an API key is needed: Authorization: Bearer hskey-api-...")
+                answer = problem(401, "an API key is needed: Authorization: Bearer hskey-api-...")
+                answer.headers["WWW-Authenticate"] = 'Bearer realm="postern control"'
+                return answer
             try:
                 call = Call(request, actor, await endpoint.read_body(request))
-                answer = await endpoint.handle(call)
+                shown = await endpoint.handle(call)
             except PolicyRefusedError as error:
                 return problem(400, str(error), problems=list(error.problems))
             except ControlError as error:
                 return problem(status_of(error), str(error))
-            return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
+            return shown if isinstance(shown, web.StreamResponse) else web.json_response(shown)
 
         return handle
 
@@ -133,6 +144,14 @@ class ApiV1:
             ),
             Endpoint(
                 "POST",
+                f"{v1}/node/backfillips",
+                "Give nodes the addresses that they lack",
+                self._backfill,
+                None,
+                ("confirmed",),
+            ),
+            Endpoint(
+                "POST",
                 f"{v1}/preauthkey",
                 "Make an auth key",
                 self._add_auth_key,
@@ -167,40 +186,6 @@ class ApiV1:
             ),
             Endpoint(
                 "DELETE", f"{v1}/apikey/{{prefix}}", "Delete an API key", self._delete_api_key
-            ),
-            Endpoint("GET", f"{v1}/policy", "Show the policy in force", self._get_policy),
-            Endpoint(
-                "PUT", f"{v1}/policy", "Put a policy in force", self._put_policy, shapes.PolicyBody
-            ),
-            Endpoint(
-                "POST",
-                f"{v1}/policy/check",
-                "Check a policy, tests included",
-                self._check_policy,
-                shapes.PolicyBody,
-            ),
-            Endpoint("GET", f"{v1}/policy/history", "List versions", self._policy_history),
-            Endpoint("GET", f"{v1}/policy/version/{{id}}", "Show a version", self._policy_version),
-            Endpoint(
-                "POST",
-                f"{v1}/policy/rollback",
-                "Put an earlier version in force again",
-                self._roll_back,
-                shapes.RollbackBody,
-            ),
-            Endpoint(
-                "POST",
-                f"{v1}/auth/register",
-                "Let a waiting node in for a user",
-                self._auth_register,
-                shapes.AuthRegisterBody,
-            ),
-            Endpoint(
-                "POST",
-                f"{v1}/auth/reject",
-                "Turn a waiting node away",
-                self._auth_reject,
-                shapes.AuthBody,
             ),
             Endpoint("GET", f"{v1}/audit", "Show who did what", self._audit),
         )
@@ -301,7 +286,7 @@ class ApiV1:
             self._server.registrar,
             self._server.keeper,
             name=body.name,
-            user=self._the_one_user(body.user) if body.user else None,
+            user=users.user_called(self._ledger, body.user) if body.user else None,
             tags=tuple(body.tags),
             public_key=body.public_key,
             endpoint=body.endpoint,
@@ -315,6 +300,11 @@ class ApiV1:
         tailnet, network = self._ledger.tailnet, self._server.atlas.network
         peers = wireguard.peers_of_device(node, tailnet, network)
         return {**self._node_answer(node), "peers": [peer.to_json() for peer in peers]}
+
+    async def _backfill(self, call: Call) -> Any:
+        if call.text("confirmed") != "true":
+            raise InvalidRequestError("confirmed=true is needed: nodes get and lose addresses")
+        return {"changes": await addresses.backfill(self._ledger, self._server.pools, call.actor)}
 
     async def _add_auth_key(self, call: Call) -> Any:
         body: shapes.PreAuthKeyBody = call.body
@@ -364,68 +354,6 @@ class ApiV1:
     async def _delete_api_key(self, call: Call) -> Any:
         await secrets_issued.delete_api_key(self._ledger, call.actor, call.text("prefix"))
         return {}
-
-    async def _get_policy(self, _call: Call) -> Any:
-        in_force = self._server.keeper.in_force
-        body = {
-            "policy": in_force.text,
-            "version": in_force.version,
-            "warning": in_force.warning,
-            "failingTests": list(self._server.keeper.failing_tests),
-        }
-        return web.json_response(body, headers={"ETag": in_force.etag})
-
-    async def _put_policy(self, call: Call) -> Any:
-        in_force = await self._server.keeper.set(
-            call.body.policy, call.actor, if_match=call.request.headers.get("If-Match")
-        )
-        body = {"policy": in_force.text, "version": in_force.version}
-        return web.json_response(body, headers={"ETag": in_force.etag})
-
-    async def _check_policy(self, call: Call) -> Any:
-        checked = await self._server.keeper.check(call.body.policy)
-        if checked.policy is None:
-            raise PolicyRefusedError(checked.problems)
-        return {"warnings": list(checked.warnings)}
-
-    async def _policy_history(self, _call: Call) -> Any:
-        history = await self._server.keeper.history()
-        return {"versions": [shapes.policy_version_json(version) for version in history]}
-
-    async def _policy_version(self, call: Call) -> Any:
-        version = await self._server.keeper.version(call.number("id"))
-        return {**shapes.policy_version_json(version), "policy": version.text}
-
-    async def _roll_back(self, call: Call) -> Any:
-        in_force = await self._server.keeper.roll_back(call.body.version, call.actor)
-        return {"policy": in_force.text, "version": in_force.version}
-
-    async def _auth_register(self, call: Call) -> Any:
-        body: shapes.AuthRegisterBody = call.body
-        user = self._the_one_user(body.user)
-        admission = Admission(user=user, method=RegisterMethod.CLI)
-        login = self._login(body.auth_id)
-        return self._node_answer(await self._server.registrar.admit(login, admission))
-
-    def _the_one_user(self, text: str) -> UserRecord:
-        found = [
-            user
-            for user in self._ledger.tailnet.users
-            if text in {str(user.id), user.name, user.email}
-        ]
-        if len(found) != 1:
-            raise NotFoundError(f"there is no one user {text!r}; name one by its number")
-        return found[0]
-
-    async def _auth_reject(self, call: Call) -> Any:
-        self._login(call.body.auth_id).decide(Outcome(error="an administrator said no"))
-        return {}
-
-    def _login(self, auth_id: str) -> Login:
-        login = self._server.logins.find(auth_id)
-        if login is None:
-            raise NotFoundError("no login with this ID waits; it may have run out: log in again")
-        return login
 
     async def _audit(self, _call: Call) -> Any:
         async with self._server.database.reading() as connection:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from control.channel.responses import ChannelResponse
+from control.http.ssh_actions import SSH_ACTION
 from control.mapper.network import effective_routes
 from control.mapper.session import MapSession
 from control.registry.ledger import Change
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from control.channel.responses import ChannelRequest, ResponseStream
     from control.http.ratelimit import RateLimit
+    from control.http.ssh_actions import SshActions
     from control.identity.registrar import Registrar
     from control.keys import NodePublic
     from control.mapper.atlas import Atlas
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from control.store.records import NodeRecord
     from control.wire import Message
 
-__all__ = ["MachineApi", "Route"]
+__all__ = ["MACHINE_PATHS", "MachineApi", "Route"]
 
 MIN_GAP_S: Final = 0.1
 """Shortest time between two deltas of one stream; the first goes at once."""
@@ -56,7 +58,16 @@ _NOT_IMPLEMENTED: Final = frozenset(
         "/machine/set-device-attr",
     }
 )
-_NOT_IMPLEMENTED_BELOW: Final = ("/machine/tka/", "/machine/ssh/action/", "/machine/webclient/")
+_NOT_IMPLEMENTED_BELOW: Final = ("/machine/tka/", "/machine/webclient/")
+MACHINE_PATHS: Final = _NOT_IMPLEMENTED | {
+    "/machine/audit-log",
+    "/machine/feature/query",
+    "/machine/map",
+    "/machine/register",
+    "/machine/update-health",
+    "/machine/whoami",
+}
+"""What nodes are known to ask for, apart from paths with numbers in them."""
 _UNKNOWN_NODE: Final = ChannelResponse.text(404, "node not found; log in again")
 _log = structlog.get_logger("control.machine")
 
@@ -88,6 +99,7 @@ class MachineApi:
         presence: Presence,
         atlas: Atlas,
         register_limit: RateLimit,
+        ssh_actions: SshActions,
     ) -> None:
         self._ledger = ledger
         self._registrar = registrar
@@ -95,6 +107,7 @@ class MachineApi:
         self._presence = presence
         self._atlas = atlas
         self._register_limit = register_limit
+        self._ssh_actions = ssh_actions
         self.routes = self._table()
         """By method and path; a test asks every one for what is not the asker's."""
 
@@ -106,6 +119,8 @@ class MachineApi:
             route = self.routes.get((request.method, request.path))
             if route is not None:
                 return await route.answer(request, stream)
+            if request.method == "GET" and request.path.startswith(SSH_ACTION):
+                return await self._ssh_actions.answer(request)
         except _BadRequestError as error:
             return ChannelResponse.text(400, str(error))
         path = request.path

@@ -19,6 +19,7 @@ class Metrics:
     def __init__(self, server: ControlServer) -> None:
         self._registry = CollectorRegistry()
         self._relay = server.relay
+        self._requests = server.journal.registry
         tailnet = server.ledger.tailnet
         for name, about, count in (
             ("nodes", "Nodes of the tailnet.", lambda: len(tailnet)),
@@ -51,7 +52,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return every metric, the embedded relay's among them."""
-        own = generate_latest(self._registry)
+        own = generate_latest(self._registry) + generate_latest(self._requests)
         return own if self._relay is None else own + self._relay.metrics()
 
     async def _metrics(self, _request: web.Request) -> web.Response:

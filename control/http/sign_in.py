@@ -24,6 +24,7 @@ from control.identity.id_token import IdTokenError
 from control.identity.oidc_people import NotAllowedError, Person, keep_person, person_of
 from control.identity.oidc_provider import ProviderError
 from control.identity.one_time import LIFETIME_S, OneTime
+from control.identity.ssh_checks import SshCheck, SshChecks
 from control.store.records import RegisterMethod
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from control.identity.registrar import Registrar
     from control.keys import Entropy
     from control.registry.ledger import Ledger
+    from control.store.records import UserRecord
 
 __all__ = ["CALLBACK_PATH", "SignInPages"]
 
@@ -70,6 +72,7 @@ class SignInPages:
         ledger: Ledger,
         registrar: Registrar,
         logins: Logins,
+        checks: SshChecks,
         entropy: Entropy,
         clock: Callable[[], float],
         remote_of: Callable[[web.Request], str],
@@ -80,6 +83,7 @@ class SignInPages:
         self._ledger = ledger
         self._registrar = registrar
         self._logins = logins
+        self._checks = checks
         self._entropy = entropy
         self._remote_of = remote_of
         self._is_secure = is_secure
@@ -95,8 +99,8 @@ class SignInPages:
             ]
         )
 
-    async def begin(self, request: web.Request, login: Login) -> web.Response:
-        """Send the browser of somebody who opened a login's page to the provider."""
+    async def begin(self, request: web.Request, login: Login | SshCheck) -> web.Response:
+        """Send the browser of somebody who opened a page that waits for them to the provider."""
         nonce, verifier, browser = (self._entropy(32).hex() for _ in range(3))
         state = self._begun.put(login.id, _Begun(login.id, nonce, verifier, browser))
         try:
@@ -119,7 +123,7 @@ class SignInPages:
         if not code:
             _log.info("the provider refused a login", error=request.query.get("error", "")[:100])
             return page("The identity provider did not let you in.", status=403)
-        login = self._logins.find(begun.login_id)
+        login = self._logins.find(begun.login_id) or self._checks.find(begun.login_id)
         if login is None or login.decided.done():
             return page(LOGIN_IS_OVER, status=404)
         try:
@@ -132,19 +136,45 @@ class SignInPages:
             return page(escape(f"Not let in: {error}."), status=403)
         except (ProviderError, IdTokenError) as error:
             return self._failed(request, error)
+        if isinstance(login, SshCheck) and self._owner_of(login, person) is None:
+            return page("Only the owner of the device that connects may let it in.", status=403)
         return self._ask(login, person)
 
-    def _ask(self, login: Login, person: Person) -> web.Response:
-        browser = self._entropy(32).hex()
-        token = self._vouched.put(login.id, _Vouched(login.id, person, browser))
+    def _owner_of(self, check: SshCheck, person: Person) -> UserRecord | None:
+        """Return the user that a person is, if the session comes from a device of theirs."""
+        user = self._ledger.tailnet.user(check.pair.owner)
+        source = self._ledger.tailnet.node(check.pair.source)
+        if user is None or source is None or source.user_id != user.id:
+            return None
+        return user if user.provider_id == person.provider_id else None
+
+    def _question(self, login: Login | SshCheck) -> str:
+        if isinstance(login, SshCheck):
+            names = [
+                "" if node is None else escape(node.given_name)
+                for node in map(
+                    self._ledger.tailnet.node, (login.pair.source, login.pair.destination)
+                )
+            ]
+            return (
+                f"Let the SSH session from your device <b>{names[0]}</b> to <b>{names[1]}</b> as "
+                f"<b>{escape(login.account)}</b> in? Do so only if you started it yourself."
+            )
         hostinfo = login.request.hostinfo
         name, system = (hostinfo.hostname, hostinfo.os) if hostinfo else ("", "")
+        return (
+            f"Let the device <b>{escape(name)}</b> ({escape(system)}) with the machine key "
+            f"<code>{escape(login.machine.short())}</code> in? Do so only if you started this "
+            "on that device yourself."
+        )
+
+    def _ask(self, login: Login | SshCheck, person: Person) -> web.Response:
+        browser = self._entropy(32).hex()
+        token = self._vouched.put(login.id, _Vouched(login.id, person, browser))
         action = f"{_CONFIRM_PATH}/{login.id}"
         answer = page(
             f"<p>You are <b>{escape(person.email or person.display_name or person.name)}</b>.</p>"
-            f"<p>Let the device <b>{escape(name)}</b> ({escape(system)}) with the machine key "
-            f"<code>{escape(login.machine.short())}</code> in? Do so only if you started this "
-            f'on that device yourself.</p><form method=post action="{escape(action)}">'
+            f'<p>{self._question(login)}</p><form method=post action="{escape(action)}">'
             f'<input type=hidden name=token value="{token}"><button>Let it in</button></form>'
         )
         self._set_cookie(answer, _cookie_of(token), browser, _CONFIRM_PATH, "Strict")
@@ -160,6 +190,9 @@ class SignInPages:
             or not _is_same(request.cookies.get(_cookie_of(token)), vouched.browser)
         ):
             return page("This confirmation is over or not yours. Start again.", status=400)
+        check = self._checks.find(vouched.login_id)
+        if check is not None:
+            return await self._let_session_in(check, vouched.person)
         login = self._logins.find(vouched.login_id)
         if login is None:
             return page(LOGIN_IS_OVER, status=404)
@@ -174,6 +207,16 @@ class SignInPages:
         except ControlError as error:
             return page(escape(f"Not let in: {error}."), status=403)
         return page(f"The device <b>{escape(node.given_name)}</b> is in. You may close this page.")
+
+    async def _let_session_in(self, check: SshCheck, person: Person) -> web.Response:
+        user = self._owner_of(check, person)
+        if user is None:
+            return page("Only the owner of the device that connects may let it in.", status=403)
+        try:
+            await self._checks.decide(check.id, f"user:{user.id}", is_approved=True)
+        except ControlError as error:
+            return page(escape(f"Not let in: {error}."), status=403)
+        return page("The session is let in. You may close this page.")
 
     def _failed(self, request: web.Request, error: ControlError) -> web.Response:
         _log.error("login failed", reason=str(error), remote=self._remote_of(request))

@@ -12,11 +12,13 @@ from aiohttp import web
 from control.http.pages import LOGIN_IS_OVER, page
 from control.keys import KeyTextError, NodePublic
 from control.wire import ServerKeys
+from policy.report.version import product_version
 
 if TYPE_CHECKING:
     from control.http.sign_in import SignInPages
     from control.http.ts2021 import Ts2021
     from control.identity.logins import Logins
+    from control.identity.ssh_checks import SshChecks
     from control.keys import MachinePublic
     from control.registry.ledger import Ledger
 
@@ -35,12 +37,14 @@ class Site:
         ledger: Ledger,
         ts2021: Ts2021,
         logins: Logins,
+        checks: SshChecks,
         control: MachinePublic,
         sign_in: SignInPages | None,
     ) -> None:
         self._sign_in = sign_in
         self._ledger = ledger
         self._logins = logins
+        self._checks = checks
         self._ts2021 = ts2021
         self._control = control
 
@@ -53,6 +57,9 @@ class Site:
                 web.get("/health", self._health),
                 web.get("/robots.txt", self._robots),
                 web.get("/register/{id}", self._register),
+                web.get("/auth/{id}", self._auth),
+                web.get("/version", self._version),
+                web.get("/ts2021", self._ts2021.upgrade_websocket),
                 web.post("/verify", self._verify),
                 web.get("/generate_204", self._generate_204),
             ]
@@ -93,6 +100,24 @@ class Site:
             f"<p>An administrator of the server runs:</p><pre>{escape(command)}</pre>"
         )
         return page(text)
+
+    async def _auth(self, request: web.Request) -> web.Response:
+        """Show how an SSH session is let in; older links to waiting nodes lead here too."""
+        check = self._checks.find(request.match_info["id"])
+        if check is None:
+            return await self._register(request)
+        if check.decided.done():
+            return page(LOGIN_IS_OVER, status=404)
+        if self._sign_in is not None:
+            return await self._sign_in.begin(request, check)
+        command = f"postern control auth approve --auth-id {check.id}"
+        return page(
+            f"<p>An SSH session as <b>{escape(check.account)}</b> waits to be let in.</p>"
+            f"<p>An administrator of the server runs:</p><pre>{escape(command)}</pre>"
+        )
+
+    async def _version(self, _request: web.Request) -> web.Response:
+        return web.json_response({"version": product_version()})
 
     async def _verify(self, request: web.Request) -> web.Response:
         """Tell a relay whether a node may use it; anything in doubt may not."""

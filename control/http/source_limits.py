@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SourceLimits"]
 
 _CONNECTING = frozenset({"/key", "/ts2021"})
-_LOGIN_PAGES = ("/register/", "/oidc/")
+_LOGIN_PAGES = ("/auth/", "/register/", "/oidc/")
 
 
 class SourceLimits:

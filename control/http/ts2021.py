@@ -12,10 +12,11 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from control.channel.driver import ChannelProtocol
 from control.channel.machine import ControlChannel
+from control.http.websocket import WebSocketTransport
 from control.noise import HandshakeError, decode_handshake_header, encode_error_frame
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from control.keys import MachinePrivate
 
 __all__ = ["Ts2021"]
+
+_MAX_MESSAGE: Final = 1 << 20
 
 _UPGRADE: Final = "tailscale-control-protocol"
 _HEADER: Final = "X-Tailscale-Handshake"
@@ -41,11 +44,22 @@ _log = structlog.get_logger("control.ts2021")
 class _Hijacked(web.StreamResponse):
     """Stands for a response on a connection that is no longer HTTP."""
 
+    def __init__(self) -> None:
+        super().__init__(status=101)
+
     async def prepare(self, _request: web.BaseRequest) -> AbstractStreamWriter | None:
         return None
 
     async def write_eof(self, _data: bytes = b"") -> None:
         return None
+
+
+async def _turn_away(socket: web.WebSocketResponse, why: str) -> None:
+    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=why.encode())
+
+
+def _forget(_error: Exception | None) -> None:
+    """Do nothing when a connection ends: the handler of its WebSocket goes on and cleans up."""
 
 
 class Ts2021:
@@ -117,6 +131,42 @@ class Ts2021:
         finally:
             self._open.discard(protocol)
             transport.close()
+
+    async def upgrade_websocket(self, request: web.Request) -> web.StreamResponse:
+        """Handle the variant for browsers: the same bytes in binary messages (reference 2.7)."""
+        socket = web.WebSocketResponse(
+            protocols=(_UPGRADE,), compress=False, max_msg_size=_MAX_MESSAGE, heartbeat=None
+        )
+        if not socket.can_prepare(request):
+            return web.Response(status=400, text="missing next protocol")
+        await socket.prepare(request)
+        if socket.ws_protocol != _UPGRADE:
+            await _turn_away(socket, "client must speak the control subprotocol")
+            return socket
+        try:
+            initiation = decode_handshake_header(request.query.get(_HEADER, ""))
+            channel = ControlChannel(initiation, control=self._control, entropy=os.urandom)
+        except (ValueError, HandshakeError):
+            await _turn_away(socket, "invalid handshake")
+            return socket
+        remote = self._remote_of(request)
+        transport = WebSocketTransport(socket)
+        outer = request.transport
+        protocol = ChannelProtocol(
+            channel,
+            self._handle,
+            remote,
+            _forget,
+            lambda: None if outer is None else self._prove(outer),
+        )
+        self._open.add(protocol)
+        try:
+            protocol.adopt(transport, b"")
+            await transport.run(protocol)
+            await protocol.closed
+        finally:
+            self._open.discard(protocol)
+        return socket
 
     async def shut_down(self, spread_s: float) -> None:
         """Send every client away, spread over a time so that they do not all return at once."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Login", "Logins", "Outcome"]
 
+LOGIN_ID: Final = r"hskey-authreq-[0-9a-f]{24}"
+"""Pattern of IDs."""
 LIFETIME_S: Final = 15 * 60.0
 MAX_LOGINS: Final = 1024
 MAX_OF_MACHINE: Final = 4
@@ -64,15 +66,20 @@ class Logins:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def start(self, machine: MachinePublic, request: RegisterRequest, version: int) -> Login:
-        """Make a login with an unguessable ID; the oldest goes when there are too many."""
+    def start(
+        self, machine: MachinePublic, request: RegisterRequest, version: int, *, login_id: str = ""
+    ) -> Login:
+        """Make a login with an unguessable ID, unless an administrator gives one (`LOGIN_ID`).
+
+        The oldest goes when there are too many.
+        """
         self._drop_old()
         # Nobody may push other people's logins out by starting more and more of their own.
         own = [login for login in self._waiting.values() if login.machine == machine]
         for stale in own[: max(0, len(own) - MAX_OF_MACHINE + 1)]:
             self._forget(stale)
         login = Login(
-            id=f"hskey-authreq-{self._entropy(12).hex()}",
+            id=login_id or f"hskey-authreq-{self._entropy(12).hex()}",
             machine=machine,
             request=request,
             ends_at=self._clock() + LIFETIME_S,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord, UserRecord
     from control.wire import Prefix
+    from engine.compile.ssh import SshPolicyRule
     from engine.rules import FilterRule
     from policy.model.document import Policy
 
@@ -319,6 +320,11 @@ class NetworkView:
         """Return the capability map under which peers see a node."""
         index = self._index.get(node_id)
         return {} if index is None else self.compiled.capabilities.peer_map(index)
+
+    def ssh_policy(self, node_id: int) -> tuple[SshPolicyRule, ...]:
+        """Return a node's SSH rules with what only the server knows of them."""
+        index = self._index.get(node_id)
+        return () if index is None or not self.has_ssh else self._compiled.ssh_policy(index)
 
     def ssh_rules(self, node_id: int) -> list[dict[str, Any]]:
         """Return a node's SSH rules in the wire's JSON."""

@@ -12,7 +12,15 @@ from control.store.records import Role, UserRecord
 if TYPE_CHECKING:
     from control.registry.ledger import Ledger
 
-__all__ = ["add_user", "delete_user", "find_users", "rename_user", "set_role", "the_user"]
+__all__ = [
+    "add_user",
+    "delete_user",
+    "find_users",
+    "rename_user",
+    "set_role",
+    "the_user",
+    "user_called",
+]
 
 _NAME: Final = re.compile(r"[^\s/@][^\s/]{0,253}", re.UNICODE)
 
@@ -34,6 +42,14 @@ def find_users(
         for user in ledger.tailnet.users
         if user_id in {None, user.id} and name in {"", user.name} and email in {"", user.email}
     ]
+
+
+def user_called(ledger: Ledger, name: str) -> UserRecord:
+    """Return the user with a number, name or mail address; raises NotFoundError."""
+    found = [u for u in ledger.tailnet.users if name in {str(u.id), u.name, u.email}]
+    if not name or len(found) != 1:
+        raise NotFoundError(f"there is no one user {name!r}; name one by its number")
+    return found[0]
 
 
 async def add_user(

@@ -8,33 +8,30 @@ does, everything is denied, and the reason is there for the log and for operator
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from control.errors import ControlError
-from engine.testing.run import run_tests
-from policy.diagnostics.diagnostic import Severity
-from policy.load import load
+from control.policies.checking import check_policy
+from policy.hujson.format import FormatError, format_source
 from policy.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from control.policies.checking import Checked
     from control.store.records import PolicyVersion
-    from engine.directory import Directory
-    from policy.diagnostics.diagnostic import Diagnostic
     from policy.model.document import Policy
 
 __all__ = [
     "ALLOW_ALL_TEXT",
     "DENY_ALL_TEXT",
-    "Checked",
     "InForce",
     "PolicyRefusedError",
-    "check_policy",
     "choose_stored",
     "etag_of",
-    "problems_of_tests",
 ]
 
 ALLOW_ALL_TEXT: Final = "{}\n"
@@ -46,9 +43,10 @@ DENY_ALL_TEXT: Final = '{"acls": []}\n'
 class PolicyRefusedError(ControlError):
     """A policy that does not load or fails its own tests; `problems` says where and why."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("policy refused: " + "; ".join(problems))
-        self.problems = tuple(problems)
+    def __init__(self, checked: Checked) -> None:
+        super().__init__("policy refused: " + "; ".join(checked.problems))
+        self.checked = checked
+        self.problems = checked.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +66,17 @@ class InForce:
         return etag_of(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What became of a text."""
-
-    policy: Policy | None
-    problems: tuple[str, ...]
-    """Errors and failed tests, with their places."""
-    warnings: tuple[str, ...]
-
-
+@lru_cache(maxsize=8)
 def etag_of(text: str) -> str:
-    """Return the entity tag of a policy text."""
+    """Return the entity tag of a policy text.
+
+    It is that of the text in the standard layout, which is what tools that push policies from a
+    repository compare with their own file: they need not push what differs in layout only.
+    """
+    # What cannot be laid out is compared as it is.
+    with suppress(FormatError):
+        text = format_source(Source("policy", text))
     return f'"{hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()}"'
-
-
-def check_policy(text: str, directory: Directory | None, *, name: str = "policy") -> Checked:
-    """Load a text and run its tests against a directory, if there is one."""
-    loaded = load(Source(name, text))
-    problems = [_spelled(d) for d in loaded.diagnostics if d.severity is Severity.ERROR]
-    warnings = [_spelled(d) for d in loaded.diagnostics if d.severity is Severity.WARNING]
-    if loaded.policy is not None and directory is not None:
-        problems.extend(problems_of_tests(loaded.policy, directory))
-    policy = None if problems else loaded.policy
-    return Checked(policy, tuple(problems), tuple(warnings))
-
-
-def problems_of_tests(policy: Policy, directory: Directory) -> list[str]:
-    """Return what a policy's own tests find against a directory."""
-    report = run_tests(policy, directory, policy.tests, policy.ssh_tests)
-    return [
-        _spelled(diagnostic)
-        for result in report.results
-        for diagnostic in result.diagnostics
-        if diagnostic.severity is Severity.ERROR
-    ]
 
 
 def choose_stored(versions: Sequence[PolicyVersion]) -> InForce:
@@ -136,11 +110,3 @@ def _trusted(text: str, version: int, warning: str) -> InForce:
     if policy is None:
         raise AssertionError("the built-in policies load")
     return InForce(policy, text, version, warning)
-
-
-def _spelled(diagnostic: Diagnostic) -> str:
-    place = diagnostic.position
-    return (
-        f"{diagnostic.source.name}:{place.line}:{place.column}: "
-        f"{diagnostic.code} {diagnostic.message}"
-    )

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from control.errors import InvalidRequestError, NotFoundError, StaleError
 from control.mapper.network import directory_of
 from control.policies.applicants import approved_routes, may_tag
-from control.policies.in_force import (
-    Checked,
-    InForce,
-    PolicyRefusedError,
-    check_policy,
-    choose_stored,
-    problems_of_tests,
-)
+from control.policies.checking import Checked, check_policy, failed_tests, with_other_tests
+from control.policies.in_force import InForce, PolicyRefusedError, choose_stored
 from control.store import queries
+from engine.difference import difference, difference_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from control.mapper.network import KnownNodes
+    from control.policies.checking import FailedTest
     from control.registry.ledger import Ledger
     from control.store.records import NodeRecord, PolicyVersion, UserRecord
     from control.wire import Prefix
@@ -53,6 +49,8 @@ class PolicyKeeper:
         self._known: KnownNodes = {}
         self.failing_tests: tuple[str, ...] = ()
         """What the policy's own tests find against the tailnet as it is now."""
+        self.pending_tests: tuple[str, ...] = ()
+        """Those that say nothing yet, because no device has a name that they speak of."""
 
     @classmethod
     async def start(cls, ledger: Ledger, *, domain: str, file: Path | None = None) -> PolicyKeeper:
@@ -75,13 +73,42 @@ class PolicyKeeper:
         """Call `listener` with each policy that comes into force."""
         self._listeners.append(listener)
 
-    async def check(self, text: str) -> Checked:
+    async def check(self, text: str, *, may_wait: bool = False) -> Checked:
         """Load a text and run its tests, and change nothing."""
-        directory = self._directory()
-        return await asyncio.to_thread(check_policy, text, directory)
+        return await asyncio.to_thread(check_policy, text, self.directory(), may_wait=may_wait)
 
-    async def set(self, text: str, actor: str, *, if_match: str | None = None) -> InForce:
-        """Put a policy in force.
+    async def compare(self, text: str, version_id: int | None = None) -> dict[str, Any]:
+        """Return what access a text would add and remove, in JSON (`engine.difference`).
+
+        It is compared with the policy in force, or with a stored version. Tests are not run.
+        Raises PolicyRefusedError for a text that does not load, and NotFoundError.
+        """
+        old = self._in_force.policy
+        if version_id is not None:
+            old = _loaded((await self.version(version_id)).text)
+        new = _loaded(text)
+        return await asyncio.to_thread(_compared, old, new, self.directory())
+
+    async def check_tests(self, tests: str) -> Checked:
+        """Run other tests, a JSON array, against the policy in force; change nothing."""
+        return await asyncio.to_thread(
+            check_policy, with_other_tests(self._in_force.text, tests), self.directory()
+        )
+
+    def load(self, text: str) -> Policy:
+        """Load a text without its tests; raises PolicyRefusedError."""
+        return _loaded(text)
+
+    def directory(self) -> Directory:
+        """Return the tailnet as policies see it now."""
+        return directory_of(
+            self._ledger.tailnet, name=self._domain, domains=None, known=self._known
+        )
+
+    async def set(
+        self, text: str, actor: str, *, if_match: str | None = None, may_wait: bool = False
+    ) -> InForce:
+        """Put a policy in force; with `may_wait`, tests about nobody may wait for somebody.
 
         Raises PolicyRefusedError, StaleError where `if_match` names another one than the one in
         force, or InvalidRequestError in file mode. The old policy stays in all these cases.
@@ -92,13 +119,15 @@ class PolicyKeeper:
             )
         async with self._turn:
             self._require_match(if_match)
-            checked = await self.check(text)
+            checked = await self.check(text, may_wait=may_wait)
             if checked.policy is None:
-                raise PolicyRefusedError(checked.problems)
+                raise PolicyRefusedError(checked)
             async with self._ledger.transaction(actor) as transaction:
                 version = await transaction.add_policy(text)
-                await transaction.audit("policy.set", f"policy:{version}")
+                details = {"pendingTests": len(checked.waiting)} if checked.waiting else {}
+                await transaction.audit("policy.set", f"policy:{version}", **details)
             self._put(InForce(checked.policy, text, version))
+            self._note_failing(checked.waiting)
             return self._in_force
 
     async def roll_back(self, version_id: int, actor: str) -> InForce:
@@ -164,18 +193,18 @@ class PolicyKeeper:
         """Run the tests of the policy in force against the tailnet as it is now."""
         policy = self._in_force.policy
         if not (policy.tests or policy.ssh_tests):
-            self.failing_tests = ()
+            self._note_failing(())
             return
-        directory = self._directory()
-        failing = tuple(await asyncio.to_thread(problems_of_tests, policy, directory))
-        if failing and failing != self.failing_tests:
-            _log.warning("tests of the policy in force fail now", problems=failing[:10])
-        self.failing_tests = failing
+        found = await asyncio.to_thread(failed_tests, policy, self.directory())
+        before = self.failing_tests
+        self._note_failing(found)
+        if self.failing_tests and self.failing_tests != before:
+            _log.warning("tests of the policy in force fail now", problems=self.failing_tests[:10])
 
-    def _directory(self) -> Directory:
-        return directory_of(
-            self._ledger.tailnet, name=self._domain, domains=None, known=self._known
-        )
+    def _note_failing(self, found: Iterable[FailedTest]) -> None:
+        known = tuple(found)
+        self.failing_tests = tuple(e for test in known if not test.may_wait for e in test.errors)
+        self.pending_tests = tuple(e for test in known if test.may_wait for e in test.errors)
 
     def may_tag(self, user: UserRecord, tag: str) -> bool:
         """Return whether a user may put a tag on a node."""
@@ -197,3 +226,14 @@ class PolicyKeeper:
         self._in_force = in_force
         for listener in self._listeners:
             listener(in_force.policy)
+
+
+def _loaded(text: str) -> Policy:
+    checked = check_policy(text, None)
+    if checked.policy is None:
+        raise PolicyRefusedError(checked)
+    return checked.policy
+
+
+def _compared(old: Policy, new: Policy, directory: Directory) -> dict[str, Any]:
+    return difference_to_json(difference(old, new, directory))

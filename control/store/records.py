@@ -19,6 +19,8 @@ __all__ = [
     "AuditEntry",
     "AuthKeyRecord",
     "NodeRecord",
+    "OauthClientRecord",
+    "OauthTokenRecord",
     "PolicyVersion",
     "RegisterMethod",
     "Role",
@@ -151,6 +153,31 @@ class ApiKeyRecord:
     expires_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OauthClientRecord:
+    """A program that may get tokens of the REST API, within scopes."""
+
+    id: int
+    prefix: str
+    secret_hash: bytes = field(repr=False)
+    scopes: tuple[str, ...]
+    tags: tuple[str, ...]
+    """What it may put on nodes through auth keys."""
+    description: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OauthTokenRecord:
+    """What a client traded its secret for."""
+
+    id: int
+    client_prefix: str
+    scopes: tuple[str, ...]
+    tags: tuple[str, ...]
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ __all__ = [
     "DELETED_NODES",
     "METADATA",
     "NODES",
+    "OAUTH_CLIENTS",
+    "OAUTH_TOKENS",
     "POLICY_VERSIONS",
     "SETTINGS",
     "USERS",
@@ -139,6 +141,29 @@ API_KEYS = _table(
     sa.Column("secret_hash", sa.LargeBinary, nullable=False),
     sa.Column("expires_at", UtcTime),
     sa.Column("last_used_at", UtcTime),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
+OAUTH_CLIENTS = _table(
+    "oauth_clients",
+    sa.Column("prefix", sa.Text, nullable=False, unique=True),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
+OAUTH_TOKENS = _table(
+    "oauth_tokens",
+    sa.Column("prefix", sa.Text, nullable=False, unique=True),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column(
+        "client_id", _ID, sa.ForeignKey("oauth_clients.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
 )
 

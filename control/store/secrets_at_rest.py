@@ -1,6 +1,7 @@
 """Auth keys and API keys: shown once, kept as hashes, claimed in one statement.
 
     hskey-auth-<12 hex>-<64 hex>      hskey-api-<12 hex>-<64 hex>
+    hskey-client-<12 hex>-<64 hex>    hskey-oauthtok-<12 hex>-<64 hex>
 
 The first part finds the row, the second is 256 random bits. A slow password hash would protect
 nothing there, since such a secret cannot be guessed, and would let strangers burn our CPU; one
@@ -56,6 +57,10 @@ class SecretKind(Enum):
 
     AUTH = "auth"
     API = "api"
+    CLIENT = "client"
+    """Of an OAuth client."""
+    TOKEN = "oauthtok"  # noqa: S105  the name of a kind
+    """What an OAuth client trades its secret for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ class Secret:
         return hashlib.sha256(self.secret.encode("ascii")).digest()
 
 
-_TEXT: Final = re.compile(r"hskey-(auth|api)-([0-9a-f]{12})-([0-9a-f]{64})", re.ASCII)
+_TEXT: Final = re.compile(
+    r"hskey-(auth|api|client|oauthtok)-([0-9a-f]{12})-([0-9a-f]{64})", re.ASCII
+)
 
 
 class AuthKeyFault(Enum):

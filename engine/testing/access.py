@@ -77,7 +77,7 @@ class AccessOracle:
         wanted = self._destination(question.target.selector)
         if not sources or wanted.is_empty:
             lacking = question.target.selector if sources else question.src
-            return Reach(missing=f"no device is {lacking}")
+            return Reach(missing=f"no device is {lacking}", lacks=str(lacking))
         opened = _Opened(self, question, wanted)
         answers = [
             answer

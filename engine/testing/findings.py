@@ -40,17 +40,21 @@ class Findings:
         self._failed, self._malformed = codes
         self._found: list[Diagnostic] = []
         self._outcome = Outcome.PASSED
+        self._missing: dict[str, None] = {}
+        self._fails_otherwise = False
 
     def result(self) -> CaseResult:
         """Return what became of the case."""
         sources = ", ".join(term.text for term in self._case.src) or "no source"
         section = "tests" if self._kind == "test" else "sshTests"
         title = self._case.name or f"{section}[{self._case.position}] {sources}"
-        return CaseResult(self._case, self._kind, title, self._outcome, tuple(self._found))
+        missing = () if self._fails_otherwise else tuple(self._missing)
+        return CaseResult(self._case, self._kind, title, self._outcome, tuple(self._found), missing)
 
     def malformed(self, why: str, span: Span) -> None:
         """Report an entry that cannot be evaluated: the case fails."""
         self._outcome = Outcome.FAILED
+        self._fails_otherwise = True
         self._add(self._malformed, _FAILED, span, why)
 
     def undecided(self, why: str, term: Term) -> None:
@@ -62,6 +66,15 @@ class Findings:
 
     def failed(self, what: str, term: Term, related: tuple[Related, ...] = ()) -> None:
         """Report an assertion that does not hold."""
+        self._fails_otherwise = True
+        self._fail(what, term, related)
+
+    def lacking(self, what: str, name: str, term: Term) -> None:
+        """Report an assertion about a name that no device has: it fails until one has."""
+        self._missing[name] = None
+        self._fail(what, term)
+
+    def _fail(self, what: str, term: Term, related: tuple[Related, ...] = ()) -> None:
         self._outcome = Outcome.FAILED
         self._add(self._failed, _FAILED, term.span, what, related)
 
@@ -75,7 +88,11 @@ class Findings:
             self.undecided(self._why_undecided(what, reach), term)
             return
         if reach.missing is not None:
-            self.failed(f"{what}: {reach.missing}", term)
+            text = f"{what}: {reach.missing}"
+            if reach.lacks:
+                self.lacking(text, reach.lacks, term)
+            else:
+                self.failed(text, term)
             return
         want, got = ("accept", "deny") if wanted else ("deny", "accept")
         text = f"{what}: want {want}, got {got}"

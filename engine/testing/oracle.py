@@ -40,6 +40,8 @@ class Reach(NamedTuple):
     """Rules that allow any of it, in order."""
     missing: str | None = None
     """Why nothing could be compared, such as a source without devices."""
+    lacks: str = ""
+    """The source or destination that no device is, where `missing` is for that."""
     witness: str | None = None
     """An example against `fully`: addresses and port that are not allowed."""
 

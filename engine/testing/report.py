@@ -30,6 +30,8 @@ class CaseResult(NamedTuple):
     title: str
     outcome: Outcome
     diagnostics: tuple[Diagnostic, ...]
+    missing: tuple[str, ...] = ()
+    """Names that stand for no device, where the case failed for nothing but that."""
 
 
 class TestReport(NamedTuple):

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from policy.model.document import Policy
     from policy.model.term import Term
 
-__all__ = ["Login", "SshOracle", "evaluate_login"]
+__all__ = ["Login", "NobodyError", "SshOracle", "evaluate_login", "maps_account"]
+
+
+class NobodyError(MalformedCaseError):
+    """A name that stands for no device."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no device is {name}")
+        self.name = name
 
 
 class Login(Enum):
@@ -30,12 +38,13 @@ class Login(Enum):
 def evaluate_login(rules: Sequence[SshPolicyRule], source: str, account: str) -> Login:
     """Return what the first rule that speaks of the source and maps the account says (6.4)."""
     for rule in rules:
-        if source in rule.principals and _maps(rule, account):
+        if source in rule.principals and maps_account(rule, account):
             return Login.CHECK if rule.check else Login.ACCEPT
     return Login.DENY
 
 
-def _maps(rule: SshPolicyRule, account: str) -> bool:
+def maps_account(rule: SshPolicyRule, account: str) -> bool:
+    """Tell whether a rule lets its sources in as an account (6.4)."""
     own = rule.ssh_users.get(account)
     if own is not None:
         return bool(own)
@@ -67,7 +76,7 @@ class SshOracle:
     def _nodes(self, selector: Selector) -> tuple[int, ...]:
         nodes = self._network.filters.resolver.nodes(selector)
         if not nodes:
-            raise MalformedCaseError(f"no device is {selector}")
+            raise NobodyError(str(selector))
         return nodes
 
     def _sources(self, selector: Selector) -> list[str]:
@@ -76,7 +85,7 @@ class SshOracle:
             return [str(selector.ip)]
         sources = [t for i in resolver.nodes(selector) for t in resolver.address_texts(i)]
         if not sources:
-            raise MalformedCaseError(f"no device is {selector}")
+            raise NobodyError(str(selector))
         return sources
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.testing.findings import Findings
 from engine.testing.imagined import is_certain
 from engine.testing.questions import MalformedCaseError
-from engine.testing.ssh import Login, read_party
+from engine.testing.ssh import Login, NobodyError, read_party
 
 if TYPE_CHECKING:
     from engine.testing.report import CaseResult
@@ -74,8 +74,8 @@ class SshJudge:
     ) -> None:
         try:
             answers = self._oracle.logins(src, dst, account.text)
-        except MalformedCaseError as error:
-            findings.failed(str(error), account)
+        except NobodyError as error:
+            findings.lacking(str(error), error.name, account)
             return
         if answers == {wanted}:
             return

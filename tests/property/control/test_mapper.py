@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from control.keys import DiscoPublic, NodePublic
 from control.mapper.atlas import Atlas
 from control.mapper.session import MapSession
-from control.policies.in_force import check_policy
+from control.policies.checking import check_policy
 from control.registry.ledger import Change
 from control.registry.tailnet import Tailnet
 from control.wire import DerpMap, DnsConfig, Hostinfo, MapResponse, parse_addr_port

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from control.policies.applicants import approved_routes, may_tag
-from control.policies.in_force import check_policy
+from control.policies.checking import check_policy
 from control.store.records import Role
 from control.wire import Hostinfo
 from tests.support.records import node_record, user_record
