@@ -27,7 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def policy_main(arguments: list[str] | None = None) -> int:
-    """Run `postern policy ...`; returns its exit status, 1 for any trouble."""
+    """Run `postern policy ...`; returns its exit status, 1 for any trouble.
+
+    `diff` is like diff(1): 0 for the same, 1 for a difference, 2 for trouble.
+    """
     parser = Parser("postern policy", "Look at and change the policy in force.")
     add_policy_commands(parser)
     return _run(parser, arguments)
@@ -36,16 +39,17 @@ def policy_main(arguments: list[str] | None = None) -> int:
 def _run(parser: Parser, arguments: list[str] | None) -> int:
     options = parser.parse(sys.argv[1:] if arguments is None else arguments)
     output = Output(options.output)
+    trouble = int(getattr(options, "trouble", 1))
     try:
         with ApiClient.of_options(options) as client:
             status = options.run(options, client, output)
     except ApiRefusedError as error:
         print_error(output, error.detail, error.problems)
-        return 1
+        return trouble
     except PolicyRefusedError as error:
         print_error(output, str(error), error.problems)
-        return 1
+        return trouble
     except (ApiUnreachableError, ControlError, OSError) as error:
         print_error(output, str(error), ())
-        return 1
+        return trouble
     return int(status or 0)

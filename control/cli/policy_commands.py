@@ -39,6 +39,7 @@ def add_policy_commands(parser: Parser, noun: str = "") -> None:
     diff = parser.command(f"{noun}diff", "say what access a policy would add and remove", _diff)
     for each in (put, check, diff):
         each.add_argument("-f", "--file", type=Path, required=True, help="the policy; - for stdin")
+    diff.set_defaults(trouble=2)
     diff.add_argument("--version", type=int, help="compare with this version")
     diff.add_argument("--text", action="store_true", help="compare the text instead")
     parser.command(f"{noun}history", "list versions", _history)
@@ -94,8 +95,12 @@ def _diff(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
         return _diff_texts(o, client, output, text)
     body = {} if o.version is None else {"version": o.version}
     found = client.post("policy", "diff", policy=text, **body)
-    output.say(found, "\n".join(difference_lines(found)))
-    return 0 if found["same"] else 1
+    lines = [*difference_lines(found)]
+    if found["imagined"]:
+        lines += ["as the tailnet is now; if every user and tag in them had a device:", ""]
+        lines += difference_lines(found["imagined"])
+    output.say(found, "\n".join(lines))
+    return 0 if found["same"] and not found["imagined"] else 1
 
 
 def _diff_texts(o: argparse.Namespace, client: ApiClient, output: Output, text: str) -> int:

@@ -14,6 +14,7 @@ from control.policies.checking import Checked, check_policy, failed_tests, with_
 from control.policies.in_force import InForce, PolicyRefusedError, choose_stored
 from control.store import queries
 from engine.difference import difference, difference_to_json
+from engine.testing.imagined import imagine_both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,6 +82,8 @@ class PolicyKeeper:
         """Return what access a text would add and remove, in JSON (`engine.difference`).
 
         It is compared with the policy in force, or with a stored version. Tests are not run.
+        Where both allow the same now, `imagined` is what would differ if every user and tag that
+        they name had a device, or None.
         Raises PolicyRefusedError for a text that does not load, and NotFoundError.
         """
         old = self._in_force.policy
@@ -236,4 +239,10 @@ def _loaded(text: str) -> Policy:
 
 
 def _compared(old: Policy, new: Policy, directory: Directory) -> dict[str, Any]:
-    return difference_to_json(difference(old, new, directory))
+    found = difference(old, new, directory)
+    spelled = {**difference_to_json(found), "imagined": None}
+    if found.is_empty:
+        # Nobody may be there yet whom the policies treat differently.
+        imagined = difference(old, new, imagine_both(old, new))
+        spelled["imagined"] = None if imagined.is_empty else difference_to_json(imagined)
+    return spelled
