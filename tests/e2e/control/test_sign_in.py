@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import time
@@ -16,6 +17,7 @@ import pytest
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import Control, TestNode, control_config, running_control
 from tests.support.oidc_provider import CLIENT_ID, CLIENT_SECRET, ProviderProcess, running_provider
+from tests.support.raw_channel import raw_channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -223,3 +225,34 @@ async def test_address_of_another_user_is_refused(start: Any) -> None:
     assert status == 403
     assert "another user" in text
     assert len(setting.control.server.ledger.tailnet) == 0
+
+
+async def test_owner_of_the_source_lets_an_ssh_session_in_and_nobody_else_does(start: Any) -> None:
+    setting = await start()
+    policy = """{"tagOwners": {"tag:shop": []}, "acls": [], "ssh": [{"action": "check",
+      "src": ["ann@example.com"], "dst": ["tag:shop"], "users": ["deploy"]}]}"""
+    await setting.control.server.keeper.set(policy, "test")
+    await setting.provider.next(**ANN)
+    await setting.log_in(TestNode("laptop"))
+    shop = TestNode("shop")
+    async with shop.connected(setting.control) as client:
+        await shop.join(client, await setting.control.add_auth_key(tags=("tag:shop",)))
+    await setting.control.server.atlas.refresh()
+    async with raw_channel(setting.control, shop) as raw:
+        told = json.loads(
+            (await raw.ask("GET", "/machine/ssh/action/1/to/2?local_user=deploy")).body
+        )
+        url = re.search(r"https?://\S+", told["message"])
+        assert url
+        parts = urlsplit(told["holdAndDelegate"])
+        _, held = await raw.begin("GET", f"{parts.path}?{parts.query}")
+        await setting.provider.next(sub="2", email="eve@example.com", email_verified=True)
+        async with browser() as eve:
+            status, text = await page_of(eve, url[0])
+        assert (status, "Only the owner" in text) == (403, True)
+        assert not held.ended.is_set()
+        await setting.provider.next(**ANN)
+        await confirm(url[0])
+        async with asyncio.timeout(30):
+            await held.ended.wait()
+    assert json.loads(held.body)["accept"] is True

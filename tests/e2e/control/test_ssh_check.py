@@ -16,7 +16,7 @@ from control.store import queries
 from tests.support.control_server import Control, TestNode
 from tests.support.raw_channel import RawChannel, raw_channel
 
-POLICY = {
+POLICY: dict[str, Any] = {
     "tagOwners": {"tag:shop": []},
     "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}],
     "ssh": [
@@ -46,7 +46,7 @@ class Scene:
 
     async def set_policy(self, **changes: Any) -> None:
         """Put a policy in force and wait until it is compiled."""
-        ssh = [{**rule, **changes} if rule["action"] == "check" else rule for rule in POLICY["ssh"]]  # type: ignore[dict-item, attr-defined]
+        ssh = [{**rule, **changes} if rule["action"] == "check" else rule for rule in POLICY["ssh"]]
         await self.control.server.keeper.set(json.dumps({**POLICY, "ssh": ssh}), "test")
         await self.control.server.atlas.refresh()
 
