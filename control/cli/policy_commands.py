@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from control.cli.direct import check_directly, get_directly, set_directly
 from control.cli.sureness import is_sure
+from control.errors import InvalidRequestError
 from engine.difference import difference_lines
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ def add_policy_commands(parser: Parser, noun: str = "") -> None:
             help="let tests wait that fail only because nobody has a name yet",
         )
     diff = parser.command(f"{noun}diff", "say what access a policy would add and remove", _diff)
-    for each in (put, check, diff):
+    for each in (put, check):
         each.add_argument("-f", "--file", type=Path, required=True, help="the policy; - for stdin")
     diff.set_defaults(trouble=2)
-    diff.add_argument("--version", type=int, help="compare with this version")
+    diff.add_argument("old", type=int, nargs="?", help="version, else the policy in force")
+    diff.add_argument("new", type=int, nargs="?", help="version, else the policy in force")
+    diff.add_argument("-f", "--file", type=Path, help="a file in place of NEW; - for stdin")
     diff.add_argument("--text", action="store_true", help="compare the text instead")
     parser.command(f"{noun}history", "list versions", _history)
     parser.command(f"{noun}rollback", "put an earlier version in force", _rollback).add_argument(
@@ -90,28 +93,36 @@ def _check(o: argparse.Namespace, client: ApiClient, output: Output) -> None:
 
 def _diff(o: argparse.Namespace, client: ApiClient, output: Output) -> int:
     """Compare as `diff` does: 0 for the same, 1 for a difference, 2 for trouble."""
-    text = _text_of(o.file)
+    if (o.file is None) == (o.new is None) and (o.file is not None or o.old is None):
+        raise InvalidRequestError("compare a version with --file, with a version, or with neither")
+    name = _version_name(o.new) if o.file is None else str(o.file)
+    text = _version_text(client, o.new) if o.file is None else _text_of(o.file)
     if o.text:
-        return _diff_texts(o, client, output, text)
-    body = {} if o.version is None else {"version": o.version}
+        lines = _text_diff(_version_text(client, o.old), text, _version_name(o.old), name)
+        output.say({"same": not lines, "diff": lines}, lines.rstrip("\n") or "no difference")
+        return 1 if lines else 0
+    body = {} if o.old is None else {"version": o.old}
     found = client.post("policy", "diff", policy=text, **body)
-    lines = [*difference_lines(found)]
+    said = [*difference_lines(found)]
     if found["imagined"]:
-        lines += ["as the tailnet is now; if every user and tag in them had a device:", ""]
-        lines += difference_lines(found["imagined"])
-    output.say(found, "\n".join(lines))
+        said += ["as the tailnet is now; if every user and tag in them had a device:", ""]
+        said += difference_lines(found["imagined"])
+    output.say(found, "\n".join(said))
     return 0 if found["same"] and not found["imagined"] else 1
 
 
-def _diff_texts(o: argparse.Namespace, client: ApiClient, output: Output, text: str) -> int:
-    path = ("policy",) if o.version is None else ("policy", "version", o.version)
-    old = client.get(*path)["policy"].splitlines(keepends=True)
-    new = text.splitlines(keepends=True)
-    name = "in force" if o.version is None else f"version {o.version}"
-    lines = list(unified_diff(old, new, name, str(o.file)))
-    joined = "".join(lines)
-    output.say({"same": not lines, "diff": joined}, joined.rstrip("\n") or "no difference")
-    return 1 if lines else 0
+def _version_text(client: ApiClient, version: int | None) -> str:
+    path = ("policy",) if version is None else ("policy", "version", version)
+    return str(client.get(*path)["policy"])
+
+
+def _version_name(version: int | None) -> str:
+    return "in force" if version is None else f"version {version}"
+
+
+def _text_diff(old: str, new: str, old_name: str, new_name: str) -> str:
+    lines = (old.splitlines(keepends=True), new.splitlines(keepends=True))
+    return "".join(unified_diff(*lines, old_name, new_name))
 
 
 def _history(_o: argparse.Namespace, client: ApiClient, output: Output) -> None:

@@ -209,7 +209,11 @@ async def test_diff_says_who_loses_access(control: Control, run: Run, tmp_path: 
     assert (status, json.loads(out)["same"]) == (1, False)
     assert (await run("policy", "diff", "-f", str(new), "--text"))[0] == 1
     assert (await run("policy", "set", "-f", str(new)))[0] == 0
-    assert (await run("policy", "diff", "-f", str(old), "--version", "1"))[0] == 0
+    assert (await run("policy", "diff", "1", "-f", str(old)))[0] == 0
+    assert (await run("policy", "diff", "1", "2"))[0] == 1
+    assert (await run("policy", "diff", "2"))[0] == 0
+    assert (await run("policy", "diff", "1", "2", "-f", str(old)))[0] == 2
+    assert (await run("policy", "diff"))[0] == 2
     new.write_text("{")
     assert (await run("policy", "diff", "-f", str(new)))[0] == 2
 
