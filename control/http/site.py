@@ -59,6 +59,7 @@ class Site:
                 web.get("/register/{id}", self._register),
                 web.get("/auth/{id}", self._auth),
                 web.get("/version", self._version),
+                web.head("/machine/ping-response", self._ping_response),
                 web.get("/ts2021", self._ts2021.upgrade_websocket),
                 web.post("/verify", self._verify),
                 web.get("/generate_204", self._generate_204),
@@ -115,6 +116,10 @@ class Site:
             f"<p>An SSH session as <b>{escape(check.account)}</b> waits to be let in.</p>"
             f"<p>An administrator of the server runs:</p><pre>{escape(command)}</pre>"
         )
+
+    async def _ping_response(self, _request: web.Request) -> web.Response:
+        """Answer a node that was asked to show that it lives: this server asks none to."""
+        return web.Response(status=404)
 
     async def _version(self, _request: web.Request) -> web.Response:
         return web.json_response({"version": product_version()})

@@ -143,6 +143,13 @@ async def test_upgrade_says_what_is_missing(
         assert (answer.status, await answer.text()) == (400, text)
 
 
+async def test_server_knows_no_ping_since_it_sends_none(control: Control) -> None:
+    async with aiohttp.ClientSession(f"{control.url}") as session:
+        for method, status in (("HEAD", 404), ("GET", 405), ("POST", 405)):
+            async with session.request(method, "/machine/ping-response?id=x") as answer:
+                assert answer.status == status
+
+
 async def test_relay_admission_fails_closed(control: Control) -> None:
     async with aiohttp.ClientSession(f"{control.url}") as session:
         for body in (b"", b"{", b"[]", b'{"NodePublic": 7}', b'{"NodePublic": "x"}', b"x" * 5000):
