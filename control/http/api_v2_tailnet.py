@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from control.errors import InvalidRequestError, NotFoundError
@@ -79,7 +80,7 @@ class TailnetEndpoints:
         return {
             "aclsExternallyManagedOn": config.policy.mode == "file",
             "aclsExternalLink": "",
-            "devicesApprovalOn": False,
+            "devicesApprovalOn": self._approval_is_on(),
             "devicesAutoUpdatesOn": False,
             "devicesKeyDurationDays": config.node.expiry.days,
             "usersApprovalOn": False,
@@ -90,10 +91,24 @@ class TailnetEndpoints:
             "httpsEnabled": False,
         }
 
+    def _approval_is_on(self) -> bool:
+        made = self._ledger.tailnet.settings.devices_approval_on
+        return self._server.config.node.approval_required if made is None else made
+
+    async def _set_approval(self, actor: str, *, is_on: bool) -> None:
+        before = self._ledger.tailnet.settings
+        async with self._ledger.transaction(actor) as transaction:
+            await transaction.save_settings(replace(before, devices_approval_on=is_on), before)
+            await transaction.audit("settings.change", "tailnet", devicesApprovalOn=is_on)
+
     async def _patch_settings(self, call: Call) -> Any:
-        """Take what changes nothing; say of the rest where it is set, or that it is not here."""
+        """Set what is kept here; say of the rest where it is set, or that it is not here."""
         current = self._settings()
-        for name, value in call.body.model_dump().items():
+        wanted = call.body.model_dump()
+        approval = wanted.pop("devicesApprovalOn", current["devicesApprovalOn"])
+        if not isinstance(approval, bool):
+            raise InvalidRequestError("devicesApprovalOn: true or false")
+        for name, value in wanted.items():
             if name not in current:
                 raise InvalidRequestError(f"there is no setting {name!r}")
             if value == current[name]:
@@ -104,4 +119,6 @@ class TailnetEndpoints:
                 if key
                 else f"{name} cannot be {value!r}: this server does not have what it switches"
             )
-        return current
+        if approval != current["devicesApprovalOn"]:
+            await self._set_approval(call.actor, is_on=approval)
+        return self._settings()

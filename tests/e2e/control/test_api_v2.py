@@ -241,6 +241,10 @@ async def test_settings_are_shown_and_say_where_they_are_made(api: aiohttp.Clien
     assert (status, found["aclsExternallyManagedOn"]) == (200, False)
     unchanged = {"networkFlowLoggingOn": False}
     assert await call(api, "PATCH", path, unchanged) == (200, found)
+    for is_on in (True, False):
+        status, found = await call(api, "PATCH", path, {"devicesApprovalOn": is_on})
+        assert (status, found["devicesApprovalOn"]) == (200, is_on)
+        assert await call(api, "GET", path) == (200, found)
     for body, word in (
         ({"devicesKeyDurationDays": 30}, "node.expiry"),
         ({"networkFlowLoggingOn": True}, "does not have"),

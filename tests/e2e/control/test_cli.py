@@ -238,7 +238,7 @@ async def test_addresses_that_nodes_lack_are_filled_in(control: Control, run: Ru
     ledger = control.server.ledger
     (record,) = ledger.tailnet.nodes
     async with ledger.transaction("test") as transaction:
-        await transaction.save_node(replace(record, ipv6=None))
+        await transaction.save_node(replace(record, ipv6=None), record)
     status, _, err = await run("nodes", "backfillips")
     assert (status, "--force" in err) == (1, True)
     found = await read(run, "nodes", "backfillips", "--force")

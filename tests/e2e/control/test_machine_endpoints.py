@@ -56,7 +56,13 @@ async def test_endpoint_answers_as_the_reference_says(
 async def test_refusals_are_sentences(control: Control, node: TestNode) -> None:
     async with raw_channel(control, node) as raw:
         assert (await raw.ask("POST", "/machine/set-dns", {})).body == b"Not implemented yet"
-        told = json.loads((await raw.ask("POST", "/machine/feature/query", {})).body)
+        told = json.loads(
+            (
+                await raw.ask(
+                    "POST", "/machine/feature/query", {"NodeKey": node.key.public.to_text()}
+                )
+            ).body
+        )
     assert told["Complete"]
     assert "does not offer" in told["Text"]
 
