@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -21,12 +21,13 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong as JSON where programs read the output."""
 
     def error(self, message: str) -> NoReturn:
-        if _asks_for_json(sys.argv[1:]) or _asks_for_json(self.arguments):
+        if _asks_for_json(self.arguments):
             text = json.dumps({"error": f"{self.prog}: {message}", "problems": []})
             self.exit(_USAGE_STATUS, f"{text}\n")
         super().error(message)
 
     arguments: Sequence[str] = ()
+    """What is being parsed, by whichever of the parsers."""
 
 
 class Parser:
@@ -92,7 +93,7 @@ class Parser:
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     given = [
         following if flag in {"-o", "--output"} else flag.partition("=")[2] or flag[2:]
-        for flag, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for flag, following in zip_longest(arguments, arguments[1:], fillvalue="")
         if flag.startswith(("-o", "--output"))
     ]
     return any(form in {"json", "json-line"} for form in given)
