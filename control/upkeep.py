@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from control.policies.withdrawal import withdraw_routes
 from control.registry.ledger import Change
 
 if TYPE_CHECKING:
@@ -98,7 +97,6 @@ class Upkeep:
             self._is_changed = False
             try:
                 await self._keeper.look_again()
-                await withdraw_routes(self._ledger, self._keeper.approved_routes)
             except BaseException:
                 self._is_changed = True
                 raise

@@ -324,7 +324,7 @@ class NetworkView:
     def ssh_policy(self, node_id: int) -> tuple[SshPolicyRule, ...]:
         """Return a node's SSH rules with what only the server knows of them."""
         index = self._index.get(node_id)
-        return () if index is None or not self.has_ssh else self._compiled.ssh_policy(index)
+        return () if index is None or not self.has_ssh else self.compiled.ssh_policy(index)
 
     def ssh_rules(self, node_id: int) -> list[dict[str, Any]]:
         """Return a node's SSH rules in the wire's JSON."""

@@ -1,7 +1,7 @@
 """Which routes of a node are approved, and by whom.
 
-A person's approval stays until a person takes it back. What only the policy approved goes when the
-policy no longer approves it, or when the node gets another owner (policy reference 5.5).
+An approval stays until a person takes it back, whatever a later policy says; what only the policy
+approved goes with the owner whom it approved it for (policy reference 5.5).
 
 INVARIANT: `policy_routes` of a record is part of its `approved_routes`.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     AutoApproved = Callable[[NodeRecord, Iterable[Prefix]], tuple[Prefix, ...]]
 
-__all__ = ["after_report", "approved_by_person", "new_owner", "still_approved"]
+__all__ = ["after_report", "approved_by_person", "new_owner"]
 
 
 def after_report(old: NodeRecord, new: NodeRecord, auto_approved: AutoApproved) -> NodeRecord:
@@ -37,11 +37,6 @@ def new_owner(node: NodeRecord, auto_approved: AutoApproved) -> NodeRecord:
     """Return a node that has another owner now: what the policy gave the old one is gone."""
     kept = _without(node, set(node.policy_routes))
     return _with_policy_routes(kept, auto_approved(kept, kept.hostinfo.routable_ips))
-
-
-def still_approved(node: NodeRecord, auto_approved: AutoApproved) -> NodeRecord:
-    """Return the node without what the policy approved once and does no longer."""
-    return _without(node, set(node.policy_routes) - set(auto_approved(node, node.policy_routes)))
 
 
 def approved_by_person(node: NodeRecord, routes: Iterable[Prefix]) -> NodeRecord:

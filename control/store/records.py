@@ -98,7 +98,7 @@ class NodeRecord:
     approved_routes: tuple[Prefix, ...]
     """Whether a person or the policy approved them."""
     policy_routes: tuple[Prefix, ...] = ()
-    """Those of `approved_routes` that only the policy approved, and may withdraw."""
+    """Those of `approved_routes` that only the policy approved; they go with the owner."""
     hostinfo: Hostinfo
     endpoints: tuple[AddrPort, ...]
     home_derp: int

@@ -1,6 +1,6 @@
 """Tell what the policy approved from what a person did; let keys pass by approval; settings.
 
-Routes that were approved before count as a person's, so that nothing withdraws them by itself.
+Routes that were approved before count as a person's, so that no change of owner takes them away.
 
 Revision ID: 0002
 Revises: 0001

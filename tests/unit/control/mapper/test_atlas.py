@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from control.mapper.atlas import Atlas
-from control.policies.in_force import check_policy
+from control.policies.checking import check_policy
 from control.registry.ledger import Change
 from control.registry.tailnet import Tailnet
 from control.wire import DerpMap, DnsConfig, parse_addr_port

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from control.registry.routes import after_report, approved_by_person, new_owner, still_approved
+from control.registry.routes import after_report, approved_by_person, new_owner
 from control.wire import Hostinfo
 from tests.support.records import node_record
 
@@ -68,17 +68,12 @@ def test_policy_is_asked_about_what_is_advertised_anew(
     assert texts(after_report(old, new, everything)) == expected
 
 
-def test_policy_takes_back_its_own_word_only() -> None:
-    held = node([ONE, TWO], [ONE, TWO], [TWO])
-    assert texts(still_approved(held, nothing)) == ([ONE], [])
-    assert still_approved(held, everything) is held
-
-
 def test_what_a_person_approved_is_no_longer_the_policys() -> None:
     held = node([ONE, TWO], [ONE, TWO], [ONE, TWO])
     chosen = approved_by_person(held, prefixes([TWO]))
     assert texts(chosen) == ([TWO], [])
-    assert still_approved(chosen, nothing) is chosen
+    # Nor does another owner lose it.
+    assert new_owner(chosen, nothing) == chosen
 
 
 def test_new_owner_gets_what_the_policy_gives_them() -> None:
