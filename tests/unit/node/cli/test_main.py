@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from node.cli import main
+from node.cli import commands, main
 
 if TYPE_CHECKING:
     import pytest
 
 
-def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_what_each_command_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "wg" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    for name in commands():
+        assert re.search(rf"^  {name} +\S+", said, re.MULTILINE), name
+
+
+def test_near_name_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stauts"]) == 1
+    assert "did you mean `status`?" in capsys.readouterr().err
 
 
 def test_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
