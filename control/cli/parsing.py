@@ -97,3 +97,8 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
         if flag.startswith(("-o", "--output"))
     ]
     return any(form in {"json", "json-line"} for form in given)
+
+
+def listed(text: str) -> list[str]:
+    """Return the parts of a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -94,6 +94,7 @@ class PreAuthKeyBody(_Body):
     user: int | None = None
     reusable: bool = False
     ephemeral: bool = False
+    preauthorized: bool = False
     expiration: datetime | None = None
     acl_tags: list[str] = Field(default=[], alias="aclTags")
 

@@ -314,6 +314,7 @@ class ApiV1:
             user_id=body.user,
             is_reusable=body.reusable,
             is_ephemeral=body.ephemeral,
+            is_preauthorized=body.preauthorized,
             tags=tuple(body.acl_tags),
             expires_at=_utc(body.expiration),
         )

@@ -57,6 +57,22 @@ async def test_user_and_key_let_a_node_in(control: Control, run: Run) -> None:
     assert listed["ipAddresses"] == ["100.64.0.1", "fd7a:115c:a1e0::1"]
 
 
+async def test_preauthorized_key_spares_its_nodes_the_approval(control: Control, run: Run) -> None:
+    await run("users", "create", "myuser")
+    ledger = control.server.ledger
+    async with ledger.transaction("test") as transaction:
+        before = ledger.tailnet.settings
+        await transaction.save_settings(replace(before, devices_approval_on=True), before)
+    create = ("preauthkeys", "create", "--user", "myuser")
+    for more, is_authorized in (((), False), (("--preauthorized",), True)):
+        _, key, _ = await run(*create, *more)
+        node = TestNode("alpha")
+        async with node.connected(control) as client:
+            outcome = await node.join(client, key.strip())
+        assert isinstance(outcome, Registered)
+        assert outcome.is_authorized is is_authorized
+
+
 async def test_node_is_renamed_tagged_routed_expired_and_deleted(
     control: Control, run: Run, tmp_path: Path
 ) -> None:
