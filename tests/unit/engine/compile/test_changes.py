@@ -31,8 +31,9 @@ def names(compiled: CompiledNetwork, mask: int) -> set[str]:
 
 
 def found(old: CompiledNetwork, new: CompiledNetwork) -> dict[str, set[str]]:
+    """Return who hears of what; parts of which nobody hears are left out."""
     changes = changes_between(old, new)
-    return {part: names(new, mask) for part, mask in changes._asdict().items()}
+    return {part: names(new, mask) for part, mask in changes._asdict().items() if mask}
 
 
 def test_nothing_is_new_in_an_equal_network() -> None:
@@ -43,9 +44,14 @@ def test_nothing_is_new_in_an_equal_network() -> None:
 def test_a_port_is_new_for_the_receiver_alone() -> None:
     new = network(acls=[accept([ADA], ["tag:shop:81"]), RULES[1]])
     assert found(network(acls=RULES), new) == {
-        "views": set(),
         "rules": {"shop"},
-        "selves": set(),
+    }
+
+
+def test_moved_rules_are_news_about_origins_alone() -> None:
+    first = accept([ADA], ["10.9.9.9:1"])
+    assert found(network(acls=RULES), network(acls=[first, *RULES])) == {
+        "origins": {"shop", "vault"}
     }
 
 
@@ -66,7 +72,7 @@ def test_a_device_that_goes_is_missed_by_its_peers_alone() -> None:
         network(SLATE, BRICK, SHOP, VAULT, acls=RULES),
         network(SLATE, SHOP, VAULT, acls=RULES),
     )
-    assert found(old, new) == {"views": {"vault"}, "rules": {"vault"}, "selves": set()}
+    assert found(old, new) == {"views": {"vault"}, "rules": {"vault"}}
 
 
 def test_a_route_is_new_for_its_router_and_who_may_use_it() -> None:
@@ -84,7 +90,7 @@ def test_an_exit_is_new_for_those_who_may_use_it() -> None:
     exits = accept([ADA], ["autogroup:internet:*"])
     old = network(SLATE, BRICK, PORT, acls=[everybody])
     new = network(SLATE, BRICK, PORT, acls=[everybody, exits])
-    assert found(old, new) == {"views": {"slate"}, "rules": {"port"}, "selves": set()}
+    assert found(old, new) == {"views": {"slate"}, "rules": {"port"}}
 
 
 def test_ssh_rules_are_new_for_the_receiver() -> None:
