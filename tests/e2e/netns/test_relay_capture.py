@@ -42,7 +42,6 @@ import socket, sys
 _, address, port, text, rounds = sys.argv
 with socket.create_connection((address, int(port)), 10) as connection:
     stream = connection.makefile("rwb")
-    stream.readline()
     for _ in range(int(rounds)):
         stream.write(text.encode() + b"\\n")
         stream.flush()
