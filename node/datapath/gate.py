@@ -1,13 +1,8 @@
 """The gate: the policy on every packet, both directions.
 
 The hot loop asks once for each super-packet or group with `admit_inbound` and `admit_outbound`. A
-known flow costs one slice and one dictionary look-up; everything else goes the long way round.
-
-Inbound, a new flow needs a rule (policy reference 9.3); what answers a flow of ours needs none.
-Outbound is free, as the receiver enforces, but it is tracked, and link-local and multicast stay
-home. A plain WireGuard device enforces nothing: what goes to one needs a rule of its here.
-Stricter than the reference client: inbound TCP that belongs to no tracked flow needs a rule like a
-SYN does. `revocation` cuts flows whose rule went away.
+known flow costs one slice and one dictionary look-up; everything else goes the long way round, by
+`tracking`.
 """
 
 from __future__ import annotations
@@ -15,28 +10,20 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from engine.evaluate import Reason
-from engine.evaluate.flow import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from engine.evaluate.flow import TCP_FIN, TCP_RST, TCP_SYN
 from engine.rules import MalformedRuleError
 from node.datapath.admissions import AdmissionLog
-from node.datapath.counters import Counters, RuleCounters
-from node.datapath.decode import (
-    IPV4_HEADER,
-    IPV6_HEADER,
-    TCP,
-    decode,
-    key_bytes,
-)
-from node.datapath.denials import INBOUND, OUTBOUND, DenialLog
-from node.datapath.flows import Flow, FlowState, FlowTable
+from node.datapath.counters import Counters
+from node.datapath.decode import IPV4_HEADER, IPV6_HEADER, TCP
+from node.datapath.denials import DenialLog
+from node.datapath.flows import Flow, FlowTable
 from node.datapath.installed import DENY_ALL, InstalledFilter
-from node.datapath.revocation import Revocation, sequence_and_ack
-from node.wireguard.inner import destination_of, source_of
+from node.datapath.tracking import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.evaluate import PacketHeader
+    from engine.evaluate import Reason
     from engine.netset import IpSet
     from engine.rules import FilterRule
     from node.datapath.capture import Capture
@@ -47,10 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["DENY_ALL", "Gate", "InstalledFilter"]
 
 _FIN_SYN_RST = TCP_FIN | TCP_SYN | TCP_RST
-_SYN_ACK = TCP_SYN | TCP_ACK
 _FAST_V4 = IPV4_HEADER + 20
 _FAST_V6 = IPV6_HEADER + 20
-_UNTRACKED = frozenset({Reason.LATER_FRAGMENT, Reason.ICMP_REPLY, Reason.TSMP})
 
 
 class Gate:
@@ -70,12 +55,16 @@ class Gate:
         self.filter: InstalledFilter | None = None
         self.refusal = ""
         """Why the last filter offered was refused; empty when it was taken."""
-        self._routes = routes
         self._epoch = 0
         self._in = self.flows.inbound
         self._out = self.flows.outbound
-        self._untracked: dict[Peer, Flow] = {}
-        self._revocation = Revocation(self.flows, routes, self.counters, self.denials)
+        tracker = Tracker(
+            self.flows, routes, self.counters, self.denials, self.admissions, self._note_dropped
+        )
+        self._rejudge = tracker.rejudge
+        self._judge_inbound = tracker.judge_inbound
+        self._judge_outbound = tracker.judge_outbound
+        self._revocation = tracker.revocation
         self.to_local = self._revocation.to_local
         """Resets to be written to the TUN device."""
         if packet_filter is not None:
@@ -115,9 +104,7 @@ class Gate:
 
     def rejudge(self) -> None:
         """Look at every live flow again: the filter, the peers or their prefixes changed."""
-        self._revocation.begin(self.filter)
-        self._epoch = self._revocation.epoch
-        self._untracked.clear()
+        self._epoch = self._rejudge(self.filter)
 
     @property
     def is_sweeping(self) -> bool:
@@ -203,138 +190,10 @@ class Gate:
             return flow
         return self._judge_outbound(packet, count, size, now)
 
-    # The long way round.
-
-    def _judge_inbound(
-        self, packet: memoryview, count: int, size: int, peer: Peer, now: float
-    ) -> Flow | None:
-        header = decode(packet)
-        if header is None:
-            self.counters.malformed_in += count
-            return None
-        if self._routes.lookup(source_of(packet)) is not peer:
-            self._deny(header, INBOUND, Reason.SPOOFED, count, packet, now)
-            return None
-        flow = self._in.get(header.proto, {}).get(key_bytes(header))
-        if flow is not None and not _opens(header):
-            if not self._revocation.is_live(flow, now) or flow.peer is not peer:
-                self._deny(header, INBOUND, Reason.REVOKED, count, packet, now)
-                return None
-        else:
-            flow = self._new_inbound(header, packet, count, peer, now)
-            if flow is None:
-                return None
-        self._note_tcp_end(flow, header)
-        flow.last_seen = now
-        flow.packets_in += count
-        flow.bytes_in += size
-        flow.counters.packets += count
-        flow.counters.bytes += size
-        return flow
-
-    def _new_inbound(
-        self, header: PacketHeader, packet: memoryview, count: int, peer: Peer, now: float
-    ) -> Flow | None:
-        if self.filter is None:
-            return self._begin(header, peer, self.counters.unruled, now, is_inbound=True)
-        verdict = self.filter.inbound(header)
-        if verdict.reason in _UNTRACKED:
-            return self._untracked_flow(header, peer, now)
-        counters = self.counters.of(verdict)
-        if counters is None:
-            self._deny(header, INBOUND, verdict.reason, count, packet, now)
-            return None
-        if counters.rule is not None:
-            self.admissions.add(header, counters.index, counters.rule, now)
-        return self._begin(header, peer, counters, now, is_inbound=True)
-
-    def _judge_outbound(self, packet: memoryview, count: int, size: int, now: float) -> Flow | None:
-        header = decode(packet)
-        if header is None:
-            self.counters.malformed_out += count
-            return None
-        peer = self._routes.lookup(destination_of(packet))
-        if peer is None:
-            self.counters.no_route += count
-            return None
-        flow = self._out.get(header.proto, {}).get(key_bytes(header))
-        if flow is not None and not _opens(header):
-            if not self._revocation.is_live(flow, now):
-                self._revocation.answer_with_reset(flow, packet, now)
-                self._deny(header, OUTBOUND, Reason.REVOKED, count, packet, now)
-                return None
-        else:
-            flow = self._new_outbound(header, packet, count, peer, now)
-            if flow is None:
-                return None
-        if header.proto == TCP:
-            flow.last_sequence, flow.last_ack = sequence_and_ack(packet)
-        self._note_tcp_end(flow, header)
-        flow.last_seen = now
-        flow.packets_out += count
-        flow.bytes_out += size
-        flow.counters.packets += count
-        flow.counters.bytes += size
-        return flow
-
-    def _new_outbound(
-        self, header: PacketHeader, packet: memoryview, count: int, peer: Peer, now: float
-    ) -> Flow | None:
-        if self.filter is not None:
-            verdict = self.filter.outbound(header)
-            if not verdict.allowed:
-                self._deny(header, OUTBOUND, verdict.reason, count, packet, now)
-                return None
-            if verdict.reason in _UNTRACKED:
-                return self._untracked_flow(header, peer, now)
-        return self._begin(header, peer, self.counters.unruled, now, is_inbound=False)
-
-    def _begin(
-        self,
-        header: PacketHeader,
-        peer: Peer,
-        counters: RuleCounters,
-        now: float,
-        *,
-        is_inbound: bool,
-    ) -> Flow:
-        flow = Flow(header, peer, counters, self._epoch, now, is_inbound=is_inbound)
-        self.flows.add(flow)
-        self.counters.flows_evicted = self.flows.evicted
-        counters.flows += 1
-        return flow
-
-    def _note_tcp_end(self, flow: Flow, header: PacketHeader) -> None:
-        if header.proto == TCP and header.tcp_flags & (TCP_FIN | TCP_RST):
-            flow.state = FlowState.CLOSING
-
-    def _untracked_flow(self, header: PacketHeader, peer: Peer, now: float) -> Flow:
-        """Return a stand-in for packets that pass without a flow: later fragments, ICMP errors."""
-        flow = self._untracked.get(peer)
-        if flow is None:
-            flow = Flow(header, peer, self.counters.unruled, -1, now, is_inbound=False)
-            self._untracked[peer] = flow
-        return flow
-
-    def _deny(
-        self,
-        header: PacketHeader,
-        direction: str,
-        reason: Reason,
-        count: int,
-        packet: memoryview,
-        now: float,
-    ) -> None:
-        self.counters.drops[direction, reason] += count
-        self.denials.add(header, direction, reason, now)
+    def _note_dropped(self, packet: memoryview, direction: str, reason: Reason) -> None:
         if self.capture is not None:
             self.capture.dropped(packet, direction, reason)
 
     def recent_flows(self, limit: int) -> list[Flow]:
         """Return up to `limit` live flows."""
         return list(islice(self.flows, limit))
-
-
-def _opens(header: PacketHeader) -> bool:
-    """Whether a packet asks for a new TCP connection, known flow or not."""
-    return header.proto == TCP and header.tcp_flags & _SYN_ACK == TCP_SYN
