@@ -1,7 +1,8 @@
 """Inner packets read as far as the filter needs, and no further (policy reference 9.1).
 
 Whatever cannot be read surely is `UNKNOWN`, which nothing allows. Of IPv6 extension headers only a
-fragment header right behind the base header is understood; others stand as the protocol.
+fragment header right behind the base header is understood; others stand as the protocol. SCTP is
+read to its chunks, since what follows from a packet depends on them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.evaluate import FRAGMENT, UNKNOWN, PacketHeader
+from node.datapath import sctp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,7 @@ _ECHO = {ICMPV4: (0, 8), ICMPV6: (128, 129)}
 IPV4_HEADER = 20
 IPV6_HEADER = 40
 _FRAGMENT_HEADER = 8
+_MORE_FRAGMENTS = 1
 
 
 def decode(packet: memoryview | bytes) -> PacketHeader | None:
@@ -59,7 +62,7 @@ def _decode_v4(packet: memoryview | bytes) -> PacketHeader:
     proto = packet[9]
     if proto == TSMP and has_more:
         return unknown
-    return _with_upper(unknown, proto, packet[header:total])
+    return _with_upper(unknown, proto, packet[header:total], is_whole=not has_more)
 
 
 def _decode_v6(packet: memoryview | bytes) -> PacketHeader:
@@ -69,7 +72,7 @@ def _decode_v6(packet: memoryview | bytes) -> PacketHeader:
     unknown = PacketHeader(6, src, dst, UNKNOWN)
     if end > len(packet):
         return unknown
-    proto, at = packet[6], IPV6_HEADER
+    proto, at, is_whole = packet[6], IPV6_HEADER, True
     if proto == IPV6_FRAGMENT:
         if end < at + _FRAGMENT_HEADER:
             return unknown
@@ -77,14 +80,19 @@ def _decode_v6(packet: memoryview | bytes) -> PacketHeader:
         if offset:
             too_near = offset < _LEAST_FRAGMENT_OFFSET
             return unknown if too_near else unknown._replace(proto=FRAGMENT)
+        is_whole = not packet[at + 3] & _MORE_FRAGMENTS
         proto, at = packet[at], at + _FRAGMENT_HEADER
-    return _with_upper(unknown, proto, packet[at:end])
+    return _with_upper(unknown, proto, packet[at:end], is_whole=is_whole)
 
 
-def _with_upper(unknown: PacketHeader, proto: int, upper: memoryview | bytes) -> PacketHeader:
+def _with_upper(
+    unknown: PacketHeader, proto: int, upper: memoryview | bytes, *, is_whole: bool
+) -> PacketHeader:
     version, src, dst, _, *_ = unknown
     least = _LEAST_IGMP if proto == IGMP and version == 4 else _LEAST_UPPER.get(proto, 0)
     if proto in (UNKNOWN, FRAGMENT) or len(upper) < least:
+        return unknown
+    if proto == SCTP and sctp.read(upper, is_whole=is_whole) is None:
         return unknown
     if proto in _PORTED:
         source, destination = upper[0] << 8 | upper[1], upper[2] << 8 | upper[3]
@@ -96,6 +104,14 @@ def _with_upper(unknown: PacketHeader, proto: int, upper: memoryview | bytes) ->
             identifier = upper[4] << 8 | upper[5]
         return PacketHeader(version, src, dst, proto, identifier, identifier, 0, upper[0])
     return PacketHeader(version, src, dst, proto)
+
+
+def upper_of(packet: memoryview) -> memoryview:
+    """Return a packet that was decoded from its upper header on."""
+    if packet[0] >> 4 == 4:
+        return packet[(packet[0] & 15) * 4 : packet[2] << 8 | packet[3]]
+    at = IPV6_HEADER + (_FRAGMENT_HEADER if packet[6] == IPV6_FRAGMENT else 0)
+    return packet[at : IPV6_HEADER + (packet[4] << 8 | packet[5])]
 
 
 def key_bytes(header: PacketHeader) -> bytes:

@@ -2,7 +2,8 @@
 
 A flow stands in two dictionaries, under the key its packets have in each direction. Keys are
 addresses and ports exactly as they stand in a packet without options, so that the hot loop makes
-one with a single slice.
+one with a single slice. SCTP stands in dictionaries of its own that the hot loop does not ask: each
+of its packets is looked at.
 
 When the table or a peer's share is full, the peer's own flows give way: first those that only one
 side has spoken on (a flood is made of them), oldest first; then those that were idle longest, found
@@ -15,7 +16,8 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from node.datapath.decode import ICMPV4, ICMPV6, TCP, UDP, key_bytes, reverse_key
+from node.datapath.decode import ICMPV4, ICMPV6, SCTP, TCP, UDP, key_bytes, reverse_key
+from node.datapath.sctp import Association
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,8 @@ MAX_FLOWS_PER_PEER = 16384
 
 _OPENING_S = 60.0
 _TCP_IDLE_S = 7440.0
+_SCTP_IDLE_S = 7440.0
+"""As TCP: heartbeats, every 30 s by default, may be off."""
 _CLOSING_S = 60.0
 _UDP_IDLE_S = 180.0
 _ICMP_IDLE_S = 30.0
@@ -42,7 +46,7 @@ class FlowState(Enum):
 
     OPEN = "open"
     CLOSING = "closing"
-    """TCP: a FIN or RST was seen."""
+    """TCP: a FIN or RST was seen. SCTP: an ABORT or SHUTDOWN COMPLETE."""
     REVOKED = "revoked"
     """Cut by a filter; kept so that its packets are refused and, for TCP, answered by resets."""
 
@@ -51,6 +55,7 @@ class Flow:
     """One flow of one peer. `epoch` tells which filter judged it last; -1 forces a new look."""
 
     __slots__ = (
+        "association",
         "began",
         "bytes_in",
         "bytes_out",
@@ -96,10 +101,14 @@ class Flow:
         self.last_ack = b""
         """TCP: acknowledgement number in the local side's last packet."""
         self.last_sequence = b"\0\0\0\0"
+        self.association = Association() if header.proto == SCTP else None
+        """SCTP: what is known of its tags."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether both sides have spoken."""
+        """Whether both sides have spoken, and meant it."""
+        if self.association is not None:
+            return self.association.is_established
         return self.packets_in > 0 and self.packets_out > 0
 
     def idle_limit_s(self) -> float:
@@ -128,6 +137,8 @@ class Flow:
 def _idle_limit_s(proto: int, *, is_settled: bool) -> float:
     if proto == TCP:
         return _TCP_IDLE_S if is_settled else _OPENING_S
+    if proto == SCTP:
+        return _SCTP_IDLE_S if is_settled else _OPENING_S
     if proto == UDP:
         return _UDP_IDLE_S if is_settled else _OPENING_S
     return _ICMP_IDLE_S if proto in (ICMPV4, ICMPV6) else _OTHER_IDLE_S
@@ -168,7 +179,9 @@ class FlowTable:
         self, max_flows: int = MAX_FLOWS, max_flows_per_peer: int = MAX_FLOWS_PER_PEER
     ) -> None:
         self.inbound: dict[int, dict[bytes, Flow]] = {}
+        """Flows that the hot loop may pass by itself, by protocol."""
         self.outbound: dict[int, dict[bytes, Flow]] = {}
+        self._sctp: tuple[dict[bytes, Flow], dict[bytes, Flow]] = ({}, {})
         self.evicted = 0
         self._max_flows = max_flows
         self._max_flows_per_peer = max_flows_per_peer
@@ -185,12 +198,8 @@ class FlowTable:
 
     def add(self, flow: Flow) -> None:
         """Add a flow, in place of one with the same key; another may have to go."""
-        proto = flow.header.proto
-        inbound = self.inbound.setdefault(proto, {})
-        for key, table in (
-            (flow.inbound_key, inbound),
-            (flow.outbound_key, self.outbound.setdefault(proto, {})),
-        ):
+        inbound, outbound = self._tables(flow.header.proto)
+        for key, table in ((flow.inbound_key, inbound), (flow.outbound_key, outbound)):
             known = table.get(key)
             if known is not None:
                 self.remove(known)
@@ -203,7 +212,7 @@ class FlowTable:
         self._shares.setdefault(flow.peer, share).young[flow] = None
         self._count += 1
         inbound[flow.inbound_key] = flow
-        self.outbound[proto][flow.outbound_key] = flow
+        outbound[flow.outbound_key] = flow
 
     def remove(self, flow: Flow) -> None:
         """Forget a flow that is in the table."""
@@ -215,19 +224,29 @@ class FlowTable:
         if not len(share):
             del self._shares[flow.peer]
         self._count -= 1
-        proto = flow.header.proto
-        del self.inbound[proto][flow.inbound_key]
-        del self.outbound[proto][flow.outbound_key]
+        inbound, outbound = self._tables(flow.header.proto)
+        del inbound[flow.inbound_key]
+        del outbound[flow.outbound_key]
 
     def holds(self, flow: Flow) -> bool:
         """Whether this very flow is still in the table."""
-        return self.inbound.get(flow.header.proto, {}).get(flow.inbound_key) is flow
+        return self._tables(flow.header.proto)[0].get(flow.inbound_key) is flow
+
+    def find(self, header: PacketHeader, *, is_inbound: bool) -> Flow | None:
+        """Return the flow that a packet belongs to by its addresses and ports."""
+        inbound, outbound = self._tables(header.proto)
+        return (inbound if is_inbound else outbound).get(key_bytes(header))
 
     def move(self, flow: Flow, peer: Peer) -> None:
         """Give a flow to another peer: a prefix moved."""
         self.remove(flow)
         flow.peer = peer
         self.add(flow)
+
+    def _tables(self, proto: int) -> tuple[dict[bytes, Flow], dict[bytes, Flow]]:
+        if proto == SCTP:
+            return self._sctp
+        return self.inbound.setdefault(proto, {}), self.outbound.setdefault(proto, {})
 
     def _evict(self, share: _Share) -> None:
         self.remove(share.victim())

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from engine.evaluate import Reason
-from node.datapath.decode import IPV6_FRAGMENT, IPV6_HEADER, TCP
+from node.datapath.decode import TCP, upper_of
 from node.datapath.denials import INBOUND, OUTBOUND
 from node.datapath.flows import Flow, FlowState
 from node.datapath.reset import reset_to_local
@@ -142,8 +142,5 @@ class Revocation:
 
 def sequence_and_ack(packet: memoryview) -> tuple[bytes, bytes]:
     """Return both numbers of a TCP packet that was decoded."""
-    if packet[0] >> 4 == 4:
-        at = (packet[0] & 15) * 4
-    else:
-        at = IPV6_HEADER + (8 if packet[6] == IPV6_FRAGMENT else 0)
-    return bytes(packet[at + 4 : at + 8]), bytes(packet[at + 8 : at + 12])
+    upper = upper_of(packet)
+    return bytes(upper[4:8]), bytes(upper[8:12])

@@ -4,7 +4,8 @@ Inbound, a new flow needs a rule (policy reference 9.3); what answers a flow of 
 Outbound is free, as the receiver enforces, but it is tracked, and link-local and multicast stay
 home. A plain WireGuard device enforces nothing: what goes to one needs a rule of its here.
 Stricter than the reference client: inbound TCP that belongs to no tracked flow needs a rule like a
-SYN does. `revocation` cuts flows whose rule went away.
+SYN does, and so does SCTP that carries another verification tag than the association between its
+addresses and ports. `revocation` cuts flows whose rule went away.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from engine.evaluate import Reason
 from engine.evaluate.flow import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-from node.datapath.decode import TCP, decode, key_bytes
+from node.datapath.decode import SCTP, TCP, decode, upper_of
 from node.datapath.denials import INBOUND, OUTBOUND
 from node.datapath.flows import Flow, FlowState
 from node.datapath.revocation import Revocation, sequence_and_ack
+from node.datapath.sctp import read
 from node.wireguard.inner import destination_of, source_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from node.datapath.denials import DenialLog
     from node.datapath.flows import FlowTable
     from node.datapath.installed import InstalledFilter
+    from node.datapath.sctp import SctpPacket
     from node.wireguard.allowed_ips import AllowedIPs
     from node.wireguard.peer import Peer
 
@@ -50,8 +53,6 @@ class Tracker:
         """Track in `flows`; `note_dropped` is told packet, direction and reason."""
         self.revocation = Revocation(flows, routes, counters, denials)
         self._flows = flows
-        self._in = flows.inbound
-        self._out = flows.outbound
         self._routes = routes
         self._counters = counters
         self._denials = denials
@@ -80,8 +81,9 @@ class Tracker:
         if self._routes.lookup(source_of(packet)) is not peer:
             self._deny(header, INBOUND, Reason.SPOOFED, count, packet, now)
             return None
-        flow = self._in.get(header.proto, {}).get(key_bytes(header))
-        if flow is not None and not _opens(header):
+        flow = self._flows.find(header, is_inbound=True)
+        sctp = _read_sctp(header, packet)
+        if flow is not None and _belongs(header, sctp, flow, is_inbound=True):
             if not self.revocation.is_live(flow, now) or flow.peer is not peer:
                 self._deny(header, INBOUND, Reason.REVOKED, count, packet, now)
                 return None
@@ -89,7 +91,7 @@ class Tracker:
             flow = self._new_inbound(header, packet, count, peer, now)
             if flow is None:
                 return None
-        self._note_tcp_end(flow, header)
+        _note_state(flow, header, sctp, is_inbound=True)
         flow.last_seen = now
         flow.packets_in += count
         flow.bytes_in += size
@@ -123,8 +125,9 @@ class Tracker:
         if peer is None:
             self._counters.no_route += count
             return None
-        flow = self._out.get(header.proto, {}).get(key_bytes(header))
-        if flow is not None and not _opens(header):
+        flow = self._flows.find(header, is_inbound=False)
+        sctp = _read_sctp(header, packet)
+        if flow is not None and _belongs(header, sctp, flow, is_inbound=False):
             if not self.revocation.is_live(flow, now):
                 self.revocation.answer_with_reset(flow, packet, now)
                 self._deny(header, OUTBOUND, Reason.REVOKED, count, packet, now)
@@ -135,7 +138,7 @@ class Tracker:
                 return None
         if header.proto == TCP:
             flow.last_sequence, flow.last_ack = sequence_and_ack(packet)
-        self._note_tcp_end(flow, header)
+        _note_state(flow, header, sctp, is_inbound=False)
         flow.last_seen = now
         flow.packets_out += count
         flow.bytes_out += size
@@ -170,10 +173,6 @@ class Tracker:
         counters.flows += 1
         return flow
 
-    def _note_tcp_end(self, flow: Flow, header: PacketHeader) -> None:
-        if header.proto == TCP and header.tcp_flags & (TCP_FIN | TCP_RST):
-            flow.state = FlowState.CLOSING
-
     def _untracked_flow(self, header: PacketHeader, peer: Peer, now: float) -> Flow:
         """Return a stand-in for packets that pass without a flow: later fragments, ICMP errors."""
         flow = self._untracked.get(peer)
@@ -196,6 +195,30 @@ class Tracker:
         self._note_dropped(packet, direction, reason)
 
 
-def _opens(header: PacketHeader) -> bool:
-    """Whether a packet asks for a new TCP connection, known flow or not."""
-    return header.proto == TCP and header.tcp_flags & _SYN_ACK == TCP_SYN
+def _read_sctp(header: PacketHeader, packet: memoryview) -> SctpPacket | None:
+    """Return what an SCTP packet says; the packet was decoded, so it is well-formed."""
+    return read(upper_of(packet), is_whole=False) if header.proto == SCTP else None
+
+
+def _belongs(
+    header: PacketHeader, sctp: SctpPacket | None, flow: Flow, *, is_inbound: bool
+) -> bool:
+    """Whether a packet goes on with the flow of its addresses and ports, or begins another."""
+    if sctp is None or flow.association is None:
+        return header.proto != TCP or header.tcp_flags & _SYN_ACK != TCP_SYN
+    if flow.state is FlowState.REVOKED:
+        return not sctp.opens
+    if is_inbound:
+        return flow.association.owns(sctp, is_inbound=True)
+    # The local side never needs leave: what it sends keeps the flow, and with it who began it.
+    return not (sctp.opens and flow.association.is_closed)
+
+
+def _note_state(
+    flow: Flow, header: PacketHeader, sctp: SctpPacket | None, *, is_inbound: bool
+) -> None:
+    if sctp is not None and flow.association is not None:
+        flow.association.note(sctp, is_inbound=is_inbound)
+        flow.state = FlowState.CLOSING if flow.association.is_closed else FlowState.OPEN
+    elif header.proto == TCP and header.tcp_flags & (TCP_FIN | TCP_RST):
+        flow.state = FlowState.CLOSING

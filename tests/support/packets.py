@@ -10,6 +10,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TCP = 6
 UDP = 17
+SCTP = 132
 
 
 def ones_complement_sum(data: bytes, start: int = 0) -> int:
@@ -116,6 +117,25 @@ def udp_packet(
     check = (~total & 0xFFFF) or 0xFFFF
     body = body[:6] + check.to_bytes(2, "big") + body[8:]
     return ip_packet(src, dst, UDP, body, ident=ident, ttl=ttl)
+
+
+def sctp_chunk(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
+    """Return a chunk with its padding."""
+    padding = bytes(-len(body) % 4)
+    return struct.pack(">BBH", kind, flags, 4 + len(body)) + body + padding
+
+
+def sctp_init(initiate_tag: int, kind: int = 1) -> bytes:
+    """Return an INIT chunk, or INIT ACK (2), without parameters."""
+    return sctp_chunk(kind, struct.pack(">IIHHI", initiate_tag, 65536, 10, 10, 1))
+
+
+def sctp_packet(
+    src: str, dst: str, sport: int, dport: int, tag: int, *chunks: bytes, frag: int = 0x4000
+) -> bytes:
+    """Return an SCTP packet. Its checksum is zero: nothing on the way looks at it."""
+    head = struct.pack(">HHII", sport, dport, tag, 0)
+    return ip_packet(src, dst, SCTP, head + b"".join(chunks), frag=frag)
 
 
 def split_slowly(virtio: bytes, packet: bytes) -> list[bytes]:

@@ -21,7 +21,15 @@ from node.datapath.gate import Gate, InstalledFilter
 from node.datapath.tun import Offloads
 from node.wireguard.inner import trimmed_length
 from tests.support.datapath_pair import DataPathPair, tcp_super, udp_super
-from tests.support.packets import Tcp, ip_packet, split_slowly, udp_packet
+from tests.support.packets import (
+    Tcp,
+    ip_packet,
+    sctp_chunk,
+    sctp_init,
+    sctp_packet,
+    split_slowly,
+    udp_packet,
+)
 from tests.support.wire_gate import GateBed
 
 if TYPE_CHECKING:
@@ -206,7 +214,7 @@ def random_packet(dice: random.Random) -> bytes:
         case "udp":
             return udp_packet(src, dst, 40000, port, b"x" * dice.randint(0, 20))
         case "sctp":
-            return ip_packet(src, dst, 132, ports + bytes(8))
+            return random_sctp(dice, src, dst, port)
         case "icmp":
             return ip_packet(src, dst, 1, bytes([dice.choice([0, 3, 8, 11, 12, 13]), 0]) + bytes(6))
         case "icmp6":
@@ -223,6 +231,17 @@ def random_packet(dice: random.Random) -> bytes:
             return ip_packet(
                 src, dst, 17, ports + bytes(20), frag=dice.choice([0x2000, 5, 9, 10, 200])
             )
+
+
+def random_sctp(dice: random.Random, src: str, dst: str, port: int) -> bytes:
+    """Draw a packet that opens, goes on with or ends an association, or is malformed."""
+    if dice.random() < 0.4:
+        return sctp_packet(src, dst, 40000, port, 0, sctp_init(7))
+    kind = dice.choice([0, 2, 3, 4, 6, 8, 10, 14, 64, 200])
+    body = bytes(dice.choice([0, 4, 12, 13, 16]))
+    return sctp_packet(
+        src, dst, 40000, port, dice.choice([0, 9]), sctp_chunk(kind, body, dice.randint(0, 1))
+    )
 
 
 def compare(flows: int, seed: int) -> None:

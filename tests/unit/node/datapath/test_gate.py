@@ -127,12 +127,6 @@ def test_ipv6_fragment_header_is_understood_and_others_are_not() -> None:
     assert not bed.arrives(ip_packet("fd00::1", "fd00::2", 0, hop_by_hop))
 
 
-def test_sctp_needs_a_rule_that_names_it() -> None:
-    packet = ip_packet(REMOTE, LOCAL, 132, bytes.fromhex("9c400016") + bytes(12))
-    assert not GateBed([rule()]).arrives(packet)
-    assert GateBed([rule(ip_proto=(132,))]).arrives(packet)
-
-
 # Filters that change.
 
 
