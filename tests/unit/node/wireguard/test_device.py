@@ -272,7 +272,7 @@ def test_under_load_a_peer_must_show_a_cookie(pair: Pair) -> None:
     assert ("b", "cookie_reply") in pair.kinds()
     assert ("b", "response") not in pair.kinds()
     pair.wire.clear()
-    pair.b.device._admission.under_load_until = float("inf")
+    pair.b.device._negotiator.admission.under_load_until = float("inf")
     pair.advance(6)
     assert pair.kinds()[:2] == [("a", "initiation"), ("b", "response")]
 
