@@ -1,7 +1,8 @@
 """Decrypted packets to the TUN device: judged, joined where the kernel takes it, and written.
 
-A burst that is one train is judged once and written with one call. What is not goes in runs, or
-packet by packet; a rare kernel that refuses a group gets its packets one by one.
+A burst that is one train is judged once and written with one call, and several of one flow are
+judged together. What is not goes in runs, or packet by packet; a rare kernel that refuses a group
+gets its packets one by one.
 """
 
 from __future__ import annotations
@@ -61,6 +62,29 @@ class Delivery:
             return
         self._write_plain(packet)
 
+    def deliver_bursts(
+        self, stride: int, count: int, bursts: int, peer: Peer, now: float
+    ) -> None:
+        """Deliver bursts that lie behind one another, each of `count` rows of `stride` bytes."""
+        if stride <= _TOO_SMALL_TO_JOIN:
+            self.deliver_rows(stride, count * bursts, None, peer, now)
+            return
+        shape = None
+        if bursts > 1 and count > 1 and self._gate.capture is None:
+            shape = shape_of(self._buffer[LEAD : stride - TAG])
+        if (
+            shape is not None
+            and self._may_join(shape, count)
+            and self._trains.are_trains(stride, count, bursts, shape)
+        ):
+            self._deliver_trains(stride, count, bursts, shape, peer, now)
+            return
+        size = count * stride
+        for begin in range(0, bursts * size, size):
+            if begin:
+                self._buffer[:size] = self._buffer[begin : begin + size]
+            self.deliver_rows(stride, count, None, peer, now)
+
     def deliver_rows(
         self, stride: int, count: int, tail: memoryview | None, peer: Peer, now: float
     ) -> None:
@@ -72,7 +96,7 @@ class Delivery:
                 self.deliver(tail, peer, now)
             return
         shape = shape_of(self._buffer[LEAD : stride - TAG])
-        if shape is not None and self._trains.is_train(stride, count, shape):
+        if shape is not None and self._trains.are_trains(stride, count, 1, shape):
             if self._gate.capture is None and self._may_join(shape, count):
                 self._deliver_train(stride, count, shape, tail, peer, now)
                 return
@@ -126,20 +150,41 @@ class Delivery:
                 stride, count, shape, follower or self._buffer[:0], has_psh=has_psh
             )
             self._gate.counters.segments_in += packets
-            try:
-                os.write(self._tun.fd, joined)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    self._gate.counters.tun_write_errors += 1
-                else:
-                    self._refused(shape)
-                    slices, _ = self._slices(stride, shape)
-                    for packet in slices[:count]:
-                        self._write(packet)
-                    if tail and tail_shape is not None:
-                        self._write(tail[: tail_shape.length])
+            was_taken = self._write_joined(joined, stride, 0, count, shape)
+            if not was_taken and tail and tail_shape is not None:
+                self._write(tail[: tail_shape.length])
         if tail and follower is None:
             self.deliver(tail, peer, now)
+
+    def _deliver_trains(
+        self, stride: int, count: int, bursts: int, shape: Shape, peer: Peer, now: float
+    ) -> None:
+        """Deliver bursts that are one run each, all of one flow, with one judgement."""
+        first = self._buffer[LEAD : LEAD + shape.length]
+        packets = count * bursts
+        size = bursts * (shape.header_bytes + count * shape.payload)
+        if self._gate.admit_inbound(first, packets, size, peer, now) is None:
+            return
+        self._gate.counters.segments_in += packets
+        for number, joined in enumerate(self._trains.join_each(stride, count, bursts, shape)):
+            self._write_joined(joined, stride, number * count, count, shape)
+
+    def _write_joined(
+        self, joined: memoryview, stride: int, first: int, count: int, shape: Shape
+    ) -> bool:
+        """Write a super-packet, or its packets if the kernel refuses it; whether it did not."""
+        try:
+            os.write(self._tun.fd, joined)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                self._gate.counters.tun_write_errors += 1
+                return True
+            self._refused(shape)
+            slices, _ = self._slices(stride, shape)
+            for packet in slices[first : first + count]:
+                self._write(packet)
+            return False
+        return True
 
     def _refused(self, shape: Shape) -> None:
         """Never again offer UDP groups: some kernels refuse what they should take."""

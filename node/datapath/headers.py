@@ -2,8 +2,8 @@
 
 Between a segment and the next, three numbers change: the IPv4 identification goes up by one, so
 the IPv4 header checksum goes down by one, and the TCP sequence number goes up by the payload. As
-32-bit words in the machine's byte order that is one addition for the whole burst; what a numpy
-call costs before it touches the first element is more than the work itself.
+32-bit words in the machine's byte order that is one addition for a whole burst, or for several
+alike; what a numpy call costs before it touches the first element is more than the work itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = 4
 
 
 class CountingHeads:
-    """Writes the headers of `count` segments with `payload` bytes each behind the headers."""
+    """Writes the headers of bursts of `count` segments, each with `payload` bytes behind it."""
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class CountingHeads:
         *,
         is_ipv6: bool,
         is_tcp: bool,
+        bursts: int = 1,
     ) -> None:
         words = header_bytes // _WORD
         ramp = np.arange(count, dtype=np.int64)
@@ -40,18 +41,17 @@ class CountingHeads:
         if is_tcp:
             steps[:, transport_at // _WORD + 1] = ramp * payload
         self._steps = steps.astype(np.uint32)
-        first = bytearray(header_bytes)
-        self._first_bytes = memoryview(first)
-        self._first = np.frombuffer(first, ">u4")
-        self._native = np.zeros(words, np.uint32)
-        self._all = np.zeros((count, words), np.uint32)
+        self._native = np.zeros((bursts, 1, words), np.uint32)
+        self._firsts = self._native[:, 0]
+        self._all = np.zeros((bursts, count, words), np.uint32)
+        self._rows = self._all.reshape(bursts * count, words)
 
-    def write(self, first: bytes | memoryview, heads: NDArray[np.uint32]) -> None:
-        """Write to `heads`, big-endian words of a row each, what follows from the first header.
+    def write(self, firsts: NDArray[np.uint32], heads: NDArray[np.uint32]) -> None:
+        """Write to `heads` what follows from the first header of each burst.
 
-        Of an IPv4 header, neither identification nor checksum may wrap within the burst.
+        Both are big-endian words, a header a row: `firsts` has one row a burst, `heads` all of
+        them. Of an IPv4 header, neither identification nor checksum may wrap within a burst.
         """
-        self._first_bytes[:] = first
-        self._native[:] = self._first
+        self._firsts[:] = firsts
         np.add(self._native, self._steps, out=self._all)
-        heads[:] = self._all
+        heads[:] = self._rows

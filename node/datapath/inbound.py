@@ -1,6 +1,7 @@
 """From the network, a burst of datagrams at a time: opened, and handed to `delivery`.
 
-A burst of equal datagrams of one session is opened in place all at once. Anything else goes one by
+A burst of equal datagrams of one session is opened in place all at once, and so are several that
+wait behind one another: received one behind the other they are like one. Anything else goes one by
 one: other message types to the WireGuard machine, STUN and disco to whoever asked for them.
 """
 
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 
 from node.datapath.delivery import Delivery
-from node.datapath.sealing import RowViews
+from node.datapath.sealing import MOST_ROWS, RowViews
 from node.datapath.segment import LEAD, TAG
 from node.transport.demux import DatagramKind, classify
 from node.transport.udp import RECEIVE_BYTES
@@ -32,33 +33,76 @@ if TYPE_CHECKING:
 _TRANSPORT = b"\x04\0\0\0"
 _ALIKE_PAYS = 4
 _LEAST_ALIKE = TRANSPORT_OVERHEAD_BYTES + 32
-_MOST_ALIKE = 128
+_STACK_BYTES = 4 * RECEIVE_BYTES
+"""Few enough to stay in a core's cache until they are written."""
 
 
 class Inbound:
     """Opens what peers send and has it delivered."""
 
     def __init__(self, tun: Tun, device: Device, gate: Gate) -> None:
-        self.buffer = memoryview(bytearray(RECEIVE_BYTES))
-        """Where bursts are to be received into."""
+        self.buffer = memoryview(bytearray(_STACK_BYTES))
+        """Where bursts lie that are to be taken."""
+        # Bursts of one size and source, received one behind the other.
+        self._stack: tuple[int, int, Path] | None = None
+        self._stacked = 0
+        self._stack_end = 0
         self.sessions: dict[int, Session] = {}
         self.foreign: ForeignDatagrams | None = None
         self._device = device
         self._delivery = Delivery(self.buffer, tun, gate, device.drops)
         self._views = RowViews(self.buffer)
 
-    def take(self, size: int, segment: int, path: Path, now: float) -> None:
-        """Take the burst in `buffer`: datagrams of `segment` bytes, the last perhaps shorter."""
+    # Bursts that wait behind one another.
+
+    def room(self) -> memoryview:
+        """Return where the next burst is to be received, RECEIVE_BYTES at least."""
+        return self.buffer[self._stack_end :]
+
+    def stack(self, size: int, segment: int, path: Path, now: float) -> None:
+        """Take the burst in `room`, perhaps together with later ones: see `finish`."""
         if size <= 0:
             return
+        burst = (size, segment, path)
+        if burst != self._stack:
+            begin = self._stack_end
+            if begin:
+                self.finish(now)
+                self.buffer[:size] = self.buffer[begin : begin + size]
+            self._stack = burst
+        self._stacked += 1
+        self._stack_end += size
+        if (
+            size % segment
+            or self._stack_end + RECEIVE_BYTES > _STACK_BYTES
+            or self._stack_end + size > MOST_ROWS * segment
+        ):
+            self.finish(now)
+
+    def finish(self, now: float) -> None:
+        """Take what is stacked: no other burst is waiting."""
+        if self._stack is not None:
+            size, segment, path = self._stack
+            stacked, self._stacked = self._stacked, 0
+            self._stack, self._stack_end = None, 0
+            self.take(size, segment, path, now, stacked)
+
+    def take(self, size: int, segment: int, path: Path, now: float, bursts: int = 1) -> None:
+        """Take the burst in `buffer`: datagrams of `segment` bytes, the last perhaps shorter.
+
+        If there are several `bursts` of that size, all datagrams have `segment` bytes.
+        """
+        if size <= 0:
+            return
+        size *= bursts
         count = size // segment
         at = 0
         if (
-            _ALIKE_PAYS <= count <= _MOST_ALIKE
+            _ALIKE_PAYS <= count <= MOST_ROWS
             and segment >= _LEAST_ALIKE
             and self.buffer[:4] == _TRANSPORT
         ):
-            at = self._take_alike(size, segment, count, path, now)
+            at = self._take_alike(size, segment, (count, bursts), path, now)
         while at < size:
             self._take_one(at, min(segment, size - at), path, now)
             at += segment
@@ -116,8 +160,14 @@ class Inbound:
 
     # All at once.
 
-    def _take_alike(self, size: int, segment: int, count: int, path: Path, now: float) -> int:
-        """Take the equal datagrams of one session; returns how far into the burst that went."""
+    def _take_alike(
+        self, size: int, segment: int, counts: tuple[int, int], path: Path, now: float
+    ) -> int:
+        """Take the equal datagrams of one session; returns how far that went.
+
+        `counts` are those datagrams, and the bursts in which they came.
+        """
+        count, bursts = counts
         session = self.sessions.get(int.from_bytes(self.buffer[4:8], "little"))
         if session is None or not session.can_receive(now):
             return 0
@@ -139,6 +189,9 @@ class Inbound:
                 begin = number * segment
                 self._delivery.deliver(self.buffer[begin + LEAD : begin + segment - TAG], peer, now)
             return count * segment
+        if bursts > 1:
+            self._delivery.deliver_bursts(segment, count // bursts, bursts, peer, now)
+            return size
         tail = self._open_tail(size, segment, count, path, now)
         self._delivery.deliver_rows(segment, count, tail, peer, now)
         return count * segment if tail is None else size

@@ -92,16 +92,18 @@ class PythonDataPath:
     def from_socket(self, sock: socket.socket, now: float) -> bool:
         """Take what a socket has, up to a budget; True when there may be more."""
         inbound = self._inbound
-        receive, buffer = self.transport.receive, inbound.buffer
+        receive = self.transport.receive
+        more = True
         for _ in range(_BURSTS):
-            got = receive(sock, buffer)
+            got = receive(sock, inbound.room())
             if got is None:
-                self._carry_out()
-                return False
+                more = False
+                break
             size, segment, path = got
-            inbound.take(size, segment, path, now)
+            inbound.stack(size, segment, path, now)
+        inbound.finish(now)
         self._carry_out()
-        return True
+        return more
 
     def from_network(self, burst: memoryview, segment: int, path: Path, now: float) -> None:
         """Take datagrams that came another way than by a socket."""

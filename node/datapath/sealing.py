@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from numpy.typing import NDArray
 
-_MOST_ROWS = 128
+MOST_ROWS = 256
 _MOST_SHAPES = 128
 
 _NO_ASSOCIATED = repeat(None)
@@ -83,7 +83,7 @@ class RowViews:
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer = buffer
-        nonces = np.zeros((_MOST_ROWS, 12), np.uint8)
+        nonces = np.zeros((MOST_ROWS, 12), np.uint8)
         self._nonces = nonces, [row.data for row in nonces]
         self._views: dict[tuple[int, int, int], Rows] = {}
 

@@ -118,6 +118,9 @@ class _Layout:
         self.rows = rows
         self.last_row = memoryview(rows[-1])[LEAD:]
         self.heads = rows[:, LEAD:head].view(">u4")
+        first = bytearray(source.header_bytes)
+        self.first_bytes = memoryview(first)
+        self.firsts = np.frombuffer(first, ">u4").reshape(1, -1)
         self.counting = CountingHeads(
             count,
             source.header_bytes,
@@ -161,7 +164,8 @@ class Splitter:
         has_last = first + count == source.segments
         is_short = has_last and source.last_bytes != source.segment_bytes
         template = _template(source, first)
-        layout.counting.write(template, layout.heads)
+        layout.first_bytes[:] = template
+        layout.counting.write(layout.firsts, layout.heads)
         _copy_payloads(source, layout, first, count - is_short)
         if layout.has_padding:
             layout.padding[:] = 0

@@ -1,5 +1,7 @@
 """The common burst, recognised and joined in few passes: equal packets of one flow, each the next.
 
+Bursts of one size that wait behind one another are looked at together, if they are one flow's.
+
 What bulk traffic looks like after decryption is one run from the first row to the last. To know
 that takes a fraction of what `coalesce.find_runs` needs to say where each of several runs begins.
 Every test here is stricter than there: a burst that is refused is looked at again by `find_runs`,
@@ -42,35 +44,54 @@ class _Columns:
     def __init__(
         self,
         array: NDArray[np.uint8],
-        joined: NDArray[np.uint8],
+        joined: memoryview,
         segment: int,
-        count: int,
+        counts: tuple[int, int],
         shape: Shape,
     ) -> None:
-        rows = array[: count * segment].reshape(count, segment)
+        count, bursts = counts
+        total = count * bursts
+        rows = array[: total * segment].reshape(total, segment)
         at, head = shape.ip_bytes, shape.header_bytes
         field = at + (TCP_CSUM_OFFSET if shape.is_tcp else UDP_CSUM_OFFSET)
         width = -(-shape.length // _WORD) * _WORD
         self.fits = LEAD + width + TAG <= segment
         """Whether whole words may be summed without touching the next row."""
         self.heads = rows[:, LEAD : LEAD + head]
+        self.firsts = self.heads[::count].view(">u4")
         self.checksums = rows[:, LEAD + field : LEAD + field + 2].view("<u2")[:, 0]
         self.padding = rows[:, LEAD + shape.length : LEAD + width] if self.fits else rows[:, :0]
         self.has_padding = self.padding.shape[1] > 0
         self.words = rows[:, LEAD : LEAD + width].view("<u4") if self.fits else rows
-        self.payloads = rows[:, LEAD + head : LEAD + shape.length]
-        self.sums = np.zeros(count, np.int64)
+        self.sums = np.zeros(total, np.int64)
         # The headers that the rows should have.
-        expected = np.zeros((count, head), np.uint8)
+        expected = np.zeros((total, head), np.uint8)
         self.expected = expected
         self.expected_words = expected.view(">u4")
         self.expected_checksums = expected[:, field : field + 2].view("<u2")[:, 0]
         self.counting = CountingHeads(
-            count, head, at, shape.payload, is_ipv6=shape.is_ipv6, is_tcp=shape.is_tcp
+            count,
+            head,
+            at,
+            shape.payload,
+            is_ipv6=shape.is_ipv6,
+            is_tcp=shape.is_tcp,
+            bursts=bursts,
         )
-        # Where the payloads of the joined packet go.
-        begin = HEADER_BYTES + head
-        self.joined = joined[begin : begin + count * shape.payload].reshape(count, shape.payload)
+        # Payloads, and where those of the joined packets go.
+        places = (bursts, count, shape.payload)
+        self.payloads = rows[:, LEAD + head : LEAD + shape.length].reshape(places)
+        size = HEADER_BYTES + head + count * shape.payload
+        self.joined_payloads = np.ndarray(
+            places, np.uint8, joined, HEADER_BYTES + head, (size, shape.payload, 1)
+        )
+        self.joined = [joined[n * size : (n + 1) * size] for n in range(bursts)]
+        # Where the first packet of each burst begins, and where the last row has its TCP flags.
+        self.begins = [n * count * segment + LEAD for n in range(bursts)]
+        flags_at = LEAD + at + 13
+        self.last_flags = [
+            (row, row * segment + flags_at) for row in range(count - 1, total, count)
+        ]
 
 
 class Trains:
@@ -80,34 +101,36 @@ class Trains:
         self._view = buffer
         self._array = np.frombuffer(buffer, np.uint8)
         self._joined = memoryview(bytearray(HEADER_BYTES + len(buffer)))
-        self._joined_array = np.frombuffer(self._joined, np.uint8)
-        self._columns: dict[tuple[int, int, Shape], _Columns] = {}
+        self._columns: dict[tuple[int, int, int, Shape], _Columns] = {}
 
-    def is_train(self, segment: int, count: int, shape: Shape) -> bool:
-        """Whether the first `count` rows, of `segment` bytes each, are one run.
+    def are_trains(self, segment: int, count: int, bursts: int, shape: Shape) -> bool:
+        """Whether each of `bursts` times `count` rows of `segment` bytes is one run of one flow.
 
-        `shape` is that of the first row's packet; `count` is 2 at least and 128 at most. May
-        overwrite up to three bytes of padding behind each packet with zeros.
+        `shape` is that of the first row's packet; `count` is 2 at least. May overwrite up to three
+        bytes of padding behind each packet with zeros.
         """
-        columns = self._columns_of(segment, count, shape)
+        columns = self._columns_of(segment, count, bursts, shape)
+        view = self._view
+        first = view[LEAD : LEAD + shape.length]
+        flags_at = shape.ip_bytes + 13
         if not columns.fits:
             return False
-        first = self._view[LEAD : LEAD + shape.length]
-        flags_at = shape.ip_bytes + 13
-        if shape.is_tcp and first[flags_at] != _ACK:
-            return False
-        if not shape.is_ipv6 and not _may_count_up(first, count):
-            return False
+        for begin in columns.begins:
+            head = view[begin : begin + shape.header_bytes]
+            if shape.is_tcp and head[flags_at] != _ACK:
+                return False
+            if not shape.is_ipv6 and not _may_count_up(head, count):
+                return False
+            if begin != LEAD and not _is_flow_of(head, first, shape):
+                return False
         expected = columns.expected
-        columns.counting.write(first[: shape.header_bytes], columns.expected_words)
+        columns.counting.write(columns.firsts, columns.expected_words)
         if shape.is_tcp:
-            # The last row alone may have PSH.
-            last = LEAD + (count - 1) * segment + flags_at
-            expected[-1, flags_at] = _ACK | self._view[last] & _PSH
+            # The last row of a burst alone may have PSH.
+            for row, at in columns.last_flags:
+                expected[row, flags_at] = _ACK | view[at] & _PSH
         columns.expected_checksums[:] = columns.checksums
-        return expected.tobytes() == columns.heads.tobytes() and _sums_hold(
-            columns, first, shape, count
-        )
+        return expected.tobytes() == columns.heads.tobytes() and _sums_hold(columns, first, shape)
 
     def join(
         self, segment: int, count: int, shape: Shape, follower: memoryview, *, has_psh: bool
@@ -120,8 +143,8 @@ class Trains:
         joined = self._joined
         head = shape.header_bytes
         total = head + count * shape.payload
-        columns = self._columns_of(segment, count, shape)
-        columns.joined[:] = columns.payloads
+        columns = self._columns_of(segment, count, 1, shape)
+        columns.joined_payloads[:] = columns.payloads
         packet = joined[HEADER_BYTES:]
         packet[:head] = self._view[LEAD : LEAD + head]
         if follower:
@@ -130,13 +153,29 @@ class Trains:
         joined[:HEADER_BYTES] = write_super_header(packet, shape, total, has_psh=has_psh).pack()
         return joined[: HEADER_BYTES + total]
 
-    def _columns_of(self, segment: int, count: int, shape: Shape) -> _Columns:
-        key = (segment, count, shape)
+    def join_each(self, segment: int, count: int, bursts: int, shape: Shape) -> list[memoryview]:
+        """Return trains as super-packets behind their virtio headers; valid until the next call."""
+        columns = self._columns_of(segment, count, bursts, shape)
+        columns.joined_payloads[:] = columns.payloads
+        head = shape.header_bytes
+        for joined, begin, (_, flags_at) in zip(
+            columns.joined, columns.begins, columns.last_flags, strict=True
+        ):
+            packet = joined[HEADER_BYTES:]
+            packet[:head] = self._view[begin : begin + head]
+            has_psh = shape.is_tcp and bool(self._view[flags_at] & _PSH)
+            joined[:HEADER_BYTES] = write_super_header(
+                packet, shape, len(packet), has_psh=has_psh
+            ).pack()
+        return columns.joined
+
+    def _columns_of(self, segment: int, count: int, bursts: int, shape: Shape) -> _Columns:
+        key = (segment, count, bursts, shape)
         columns = self._columns.get(key)
         if columns is None:
             if len(self._columns) >= _MOST_LAYOUTS:
                 self._columns.clear()
-            columns = _Columns(self._array, self._joined_array, segment, count, shape)
+            columns = _Columns(self._array, self._joined, segment, (count, bursts), shape)
             self._columns[key] = columns
         return columns
 
@@ -150,7 +189,19 @@ def _may_count_up(first: memoryview, count: int) -> bool:
     )
 
 
-def _sums_hold(columns: _Columns, first: memoryview, shape: Shape, count: int) -> bool:
+def _is_flow_of(head: memoryview, first: memoryview, shape: Shape) -> bool:
+    """Whether a header is of the same flow and shape as the first one's packet."""
+    if shape.is_ipv6:
+        is_same = head[:44] == first[:44]
+    else:
+        is_same = head[:4] == first[:4] and head[6:10] == first[6:10] and head[12:24] == first[12:24]
+    at = shape.ip_bytes
+    if shape.is_tcp:
+        return is_same and head[at + 12] == first[at + 12]
+    return is_same and head[at + 4 : at + 6] == first[at + 4 : at + 6]
+
+
+def _sums_hold(columns: _Columns, first: memoryview, shape: Shape) -> bool:
     """Whether every transport checksum is right; IPv4 header checksums must be."""
     if columns.has_padding:
         columns.padding[:] = 0
@@ -164,4 +215,4 @@ def _sums_hold(columns: _Columns, first: memoryview, shape: Shape, count: int) -
         want = ones_sum(first[:at]) - pseudo_sum(first[8:40], protocol, shape.length - at)
     else:
         want = -pseudo_sum(first[12:20], protocol, shape.length - at)
-    return sums.tobytes() == (want * 256 % MODULUS).to_bytes(8, sys.byteorder) * count
+    return sums.tobytes() == (want * 256 % MODULUS).to_bytes(8, sys.byteorder) * len(sums)

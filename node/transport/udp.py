@@ -31,6 +31,10 @@ RECEIVE_BYTES = 65536
 
 _CMSG_SPACE = socket.CMSG_SPACE(4)
 
+# As numbers: an operation on a flag of `socket` makes a new one, which takes a microsecond.
+_DONTWAIT = int(socket.MSG_DONTWAIT)
+_TRUNCATED = int(socket.MSG_TRUNC)
+
 _GSO_UNSUPPORTED = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
 
@@ -91,13 +95,11 @@ class UdpTransport:
         `buffer` has at least RECEIVE_BYTES.
         """
         try:
-            size, control, flags, source = sock.recvmsg_into(
-                [buffer], _CMSG_SPACE, socket.MSG_DONTWAIT
-            )
+            size, control, flags, source = sock.recvmsg_into((buffer,), _CMSG_SPACE, _DONTWAIT)
         except OSError:
             # Nothing there; or an ICMP error for something sent earlier, which this call took off.
             return None
-        if flags & socket.MSG_TRUNC:
+        if flags & _TRUNCATED:
             size = 0
         segment = int.from_bytes(control[0][2], "little") if control else size
         endpoint = self._sources.get(source)

@@ -22,7 +22,7 @@ def written(
     payload = len(packets[0]) - head
     heads = np.full((len(packets), head), 0xEE, np.uint8)
     CountingHeads(len(packets), head, at, payload, is_ipv6=is_ipv6, is_tcp=is_tcp).write(
-        packets[0][:head], heads.view(">u4")
+        np.frombuffer(packets[0], ">u4", head // 4).reshape(1, -1), heads.view(">u4")
     )
     return [row.tobytes() for row in heads]
 
@@ -53,7 +53,7 @@ def test_rows_may_stand_at_any_distance() -> None:
     buffer = np.zeros(COUNT * 1033, np.uint8)
     rows = buffer.reshape(COUNT, 1033)[:, 16:68]
     CountingHeads(COUNT, 52, 20, MSS, is_ipv6=False, is_tcp=True).write(
-        packets[0][:52], rows.view(">u4")
+        np.frombuffer(packets[0], ">u4", 13).reshape(1, -1), rows.view(">u4")
     )
     for row, packet in zip(rows, packets, strict=True):
         assert row[:36].tobytes() == packet[:36]

@@ -30,7 +30,7 @@ def is_train(packets: list[bytes], pad: int = 3) -> bool:
     shape = shape_of(memoryview(buffer)[LEAD : segment - TAG])
     if shape is None:
         return False
-    return Trains(memoryview(buffer)).is_train(segment, len(packets), shape)
+    return Trains(memoryview(buffer)).are_trains(segment, len(packets), 1, shape)
 
 
 def is_one_run(packets: list[bytes], pad: int = 3) -> bool:
