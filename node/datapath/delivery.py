@@ -62,9 +62,7 @@ class Delivery:
             return
         self._write_plain(packet)
 
-    def deliver_bursts(
-        self, stride: int, count: int, bursts: int, peer: Peer, now: float
-    ) -> None:
+    def deliver_bursts(self, stride: int, count: int, bursts: int, peer: Peer, now: float) -> None:
         """Deliver bursts that lie behind one another, each of `count` rows of `stride` bytes."""
         if stride <= _TOO_SMALL_TO_JOIN:
             self.deliver_rows(stride, count * bursts, None, peer, now)

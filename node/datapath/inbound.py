@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
+from node.datapath.buffers import Place, packet_buffer
 from node.datapath.delivery import Delivery
 from node.datapath.sealing import MOST_ROWS, RowViews
 from node.datapath.segment import LEAD, TAG
@@ -41,7 +42,7 @@ class Inbound:
     """Opens what peers send and has it delivered."""
 
     def __init__(self, tun: Tun, device: Device, gate: Gate) -> None:
-        self.buffer = memoryview(bytearray(_STACK_BYTES))
+        self.buffer = packet_buffer(_STACK_BYTES, Place.RECEIVED)
         """Where bursts lie that are to be taken."""
         # Bursts of one size and source, received one behind the other.
         self._stack: tuple[int, int, Path] | None = None

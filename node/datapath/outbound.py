@@ -6,7 +6,8 @@ room for the tag. Sealing is in place, and rows of one size behind one another g
 
     | virtio header in the last 10 of 16 bytes | packet | padding | tag | next row ...
 
-A super-packet is split into a second buffer laid out in the same way.
+Super-packets are split into a second buffer laid out in the same way, several at once if they are
+one flow's and wait behind one another.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from node.datapath.buffers import Place, packet_buffer
 from node.datapath.checksum import MODULUS
 from node.datapath.denials import OUTBOUND
 from node.datapath.sealing import RowViews
-from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
+from node.datapath.segment import (
+    LEAD,
+    TAG,
+    Splitter,
+    are_alike,
+    complete_checksum,
+    inspect,
+    may_stack,
+)
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
 from node.wireguard.messages import MessageType
@@ -41,7 +51,9 @@ _MAX_PACKET = 65535
 _READS = 64
 _SUPER_PACKETS = 8
 _OVERHEAD = LEAD + TAG
-_ARENA_ROWS_BYTES = 1 << 17
+_MOST_STACKED = 4
+"""Few enough to stay in a core's cache until they are sent."""
+_ARENA_ROWS_BYTES = 1 << 18
 _VIRTIO_AT = LEAD - HEADER_BYTES
 _ALIKE_PAYS = 4
 _GSO_TYPE_BITS = 0x7F
@@ -68,14 +80,14 @@ class Outbound:
         self._device = device
         self._gate = gate
         self._carrier = carrier
-        self._arena = bytearray(_ARENA_ROWS_BYTES + _OVERHEAD + _MAX_PACKET)
-        self._view = memoryview(self._arena)
-        self._array = np.frombuffer(self._arena, np.uint8)
+        self._view = packet_buffer(_ARENA_ROWS_BYTES + _OVERHEAD + _MAX_PACKET, Place.READ)
+        self._array = np.frombuffer(self._view, np.uint8)
         self._arena_rows = RowViews(self._view)
-        split = bytearray(2 * (_MAX_PACKET + _OVERHEAD))
-        self._split_view = memoryview(split)
-        self._splitter = Splitter(np.frombuffer(split, np.uint8))
+        self._split_view = packet_buffer(_MOST_STACKED * (_MAX_PACKET + _OVERHEAD), Place.SPLIT)
+        self._splitter = Splitter(np.frombuffer(self._split_view, np.uint8))
         self._split_rows = RowViews(self._split_view)
+        # Super-packets of one flow in the arena, to be split and sealed together.
+        self._stack: list[SuperPacket] = []
         # Sealed rows that wait to be sent together.
         self._span_peer: Peer | None = None
         self._span_start = 0
@@ -85,36 +97,41 @@ class Outbound:
 
     def pump(self, now: float) -> bool:
         """Send what waits, up to a budget; True when there may be more."""
-        arena, view, fd = self._arena, self._view, self._fd
+        view, fd = self._view, self._fd
         mtu = self._device.mtu
         rows: list[tuple[int, int]] = []
-        at, super_packets = 0, 0
+        at, super_packets, more = 0, 0, True
         for _ in range(_READS):
             try:
                 begin = at + _VIRTIO_AT
                 size = os.readv(fd, (view[begin : begin + HEADER_BYTES + _MAX_PACKET],))
             except OSError:
                 # Nothing there, or the interface is down.
-                if rows:
-                    self._send_rows(rows, now)
-                return False
+                more = False
+                break
             size -= HEADER_BYTES
-            if arena[begin + 1] & _GSO_TYPE_BITS:
+            # One of the two is empty, so that packets leave in order.
+            if view[begin + 1] & _GSO_TYPE_BITS:
                 if rows:
                     self._send_rows(rows, now)
                     rows.clear()
-                self._send_super(at, size, now)
-                at = 0
+                self._take_super(at, size, now)
                 super_packets += 1
                 if super_packets == _SUPER_PACKETS:
-                    return True
-                continue
-            rows.append((at, size))
-            at += _OVERHEAD + padded_length(size, mtu)
+                    break
+                at = at + _OVERHEAD + size if self._stack else 0
+            else:
+                if self._stack:
+                    self._send_stack(now)
+                rows.append((at, size))
+                at += _OVERHEAD + padded_length(size, mtu)
             if at > _ARENA_ROWS_BYTES:
                 break
-        self._send_rows(rows, now)
-        return True
+        if self._stack:
+            self._send_stack(now)
+        if rows:
+            self._send_rows(rows, now)
+        return more
 
     # Packets as they are.
 
@@ -135,8 +152,8 @@ class Outbound:
     def _send_row(self, at: int, size: int, now: float) -> None:
         begin = at + LEAD
         packet = self._view[begin : begin + size]
-        if self._arena[at + _VIRTIO_AT] & NEEDS_CSUM:
-            header = VirtioHeader.unpack_from(self._arena, at + _VIRTIO_AT)
+        if self._view[at + _VIRTIO_AT] & NEEDS_CSUM:
+            header = VirtioHeader.unpack_from(self._view, at + _VIRTIO_AT)
             if not complete_checksum(packet, header):
                 self._gate.counters.malformed_out += 1
                 return
@@ -154,7 +171,7 @@ class Outbound:
         self._view[begin + size : begin + padded] = bytes(padded - size)
         counter = session.send_counter
         session.send_counter = counter + 1
-        _HEADER.pack_into(self._arena, at, MessageType.TRANSPORT, session.remote_index, counter)
+        _HEADER.pack_into(self._view, at, MessageType.TRANSPORT, session.remote_index, counter)
         session.send_cipher.encrypt_into(
             b"\0\0\0\0" + counter.to_bytes(8, "little"),
             self._view[begin : begin + padded],
@@ -220,7 +237,7 @@ class Outbound:
         return True
 
     def _complete_alike(self, rows: NDArray[np.uint8], at: int, size: int) -> bool:
-        header = VirtioHeader.unpack_from(self._arena, at + _VIRTIO_AT)
+        header = VirtioHeader.unpack_from(self._view, at + _VIRTIO_AT)
         begin, field = LEAD + header.csum_start, LEAD + header.csum_start + header.csum_offset
         end = LEAD + size + (size - header.csum_start) % 2
         if field + 2 > end:
@@ -234,16 +251,60 @@ class Outbound:
 
     # Super-packets.
 
-    def _send_super(self, at: int, size: int, now: float) -> None:
-        header = VirtioHeader.unpack_from(self._arena, at + _VIRTIO_AT)
+    def _take_super(self, at: int, size: int, now: float) -> None:
+        """Stack a super-packet if others may join it, send it otherwise."""
+        header = VirtioHeader.unpack_from(self._view, at + _VIRTIO_AT)
         source = inspect(self._view[at + LEAD : at + LEAD + size], header)
         if source is None:
             self._gate.counters.malformed_out += 1
             return
+        if self._stack and not (may_stack(source) and are_alike(self._stack[0], source)):
+            self._send_stack(now)
+        if (
+            not may_stack(source)
+            or source.segments * self._stride(source) > MAX_BURST_BYTES
+            or self._gate.capture is not None
+        ):
+            self._send_super(source, now)
+            return
+        self._stack.append(source)
+        if len(self._stack) == _MOST_STACKED:
+            self._send_stack(now)
+
+    def _stride(self, source: SuperPacket) -> int:
+        return padded_length(source.segment_bytes, self._device.mtu) + _OVERHEAD
+
+    def _send_stack(self, now: float) -> None:
+        """Split, seal and send super-packets of one flow."""
+        sources, self._stack = self._stack, []
+        source, bursts = sources[-1], len(sources)
+        if bursts == 1:
+            self._send_super(source, now)
+            return
+        count, size = source.segments, len(source.packet)
+        flow = self._gate.admit_outbound(source.packet, bursts * count, bursts * size, now)
+        if flow is None:
+            return
+        peer, stride = flow.peer, self._stride(source)
+        session = peer.sending_session(now)
+        if session is None or peer.path is None or not self._splitter.fill_all(sources, stride):
+            for one in sources:
+                self._send_part(one, flow, stride, 0, count, now)
+            return
+        total = bursts * count
+        numbers = _take_numbers(session, total)
+        self._split_rows.seal(session.send_cipher, numbers, 0, stride, total)
+        self._gate.counters.segments_out += total
+        for begin in range(0, total * stride, count * stride):
+            burst = self._split_view[begin : begin + count * stride]
+            self._transmit(peer, burst, stride, now)
+
+    def _send_super(self, source: SuperPacket, now: float) -> None:
+        size = len(source.packet)
         flow = self._gate.admit_outbound(source.packet, source.segments, size, now)
         if flow is None:
             return
-        stride = padded_length(source.segment_bytes, self._device.mtu) + _OVERHEAD
+        stride = self._stride(source)
         step = max(1, min(MAX_SEGMENTS, MAX_BURST_BYTES // stride))
         for first in range(0, source.segments, step):
             count = min(step, source.segments - first)

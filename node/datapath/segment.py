@@ -33,6 +33,8 @@ from node.datapath.virtio import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Rows = NDArray[np.uint8]
@@ -49,6 +51,8 @@ _IPV4_HEADER = 20
 _IPV6_HEADER = 40
 _TCP_HEADER = 20
 _UDP_HEADER = 8
+_ACK = 0x10
+_PSH = 0x08
 _FIN_PSH = 0x09
 _CWR = 0x80
 _FIN_PSH_CWR = _FIN_PSH | _CWR
@@ -73,6 +77,28 @@ class SuperPacket(NamedTuple):
     """Length of every segment but the last."""
     last_bytes: int
     """Length of the last segment."""
+
+
+def may_stack(source: SuperPacket) -> bool:
+    """Whether the segments are all of one length and differ in nothing but what counts up."""
+    return (
+        source.is_tcp
+        and source.last_bytes == source.segment_bytes
+        and 1 < source.segments <= MOST_ROWS
+        and source.packet[source.transport_at + 13] & ~_PSH == _ACK
+    )
+
+
+def are_alike(source: SuperPacket, other: SuperPacket) -> bool:
+    """Whether two super-packets that may stack are of one flow and make segments alike."""
+    packet, at = source.packet, source.transport_at
+    if source[1:] != other[1:] or packet[at : at + 4] != other.packet[at : at + 4]:
+        return False
+    if source.is_ipv6:
+        return packet[:at] == other.packet[:at]
+    return packet[:4] == other.packet[:4] and (
+        packet[6:10] == other.packet[6:10] and packet[12:at] == other.packet[12:at]
+    )
 
 
 def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
@@ -107,20 +133,28 @@ def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
 
 
 class _Layout:
-    """Columns of the rows of one buffer, for one number, size and kind of segment."""
+    """Columns of the rows of one buffer, for one number, size and kind of segment.
 
-    def __init__(self, array: Rows, source: SuperPacket, stride: int, count: int) -> None:
-        rows = array[: count * stride].reshape(count, stride)
+    With several `bursts`, each has `count` rows, and all lie behind one another.
+    """
+
+    def __init__(
+        self, array: Rows, source: SuperPacket, stride: int, count: int, bursts: int
+    ) -> None:
+        total = count * bursts
+        rows = array[: total * stride].reshape(total, stride)
         at, head = LEAD + source.transport_at, LEAD + source.header_bytes
         field = at + (TCP_CSUM_OFFSET if source.is_tcp else UDP_CSUM_OFFSET)
         width = -(-source.segment_bytes // 4) * 4
         behind = LEAD + source.segment_bytes
         self.rows = rows
         self.last_row = memoryview(rows[-1])[LEAD:]
+        self.last_rows = [memoryview(row)[LEAD:] for row in rows[count - 1 :: count]]
+        """The last of each burst."""
         self.heads = rows[:, LEAD:head].view(">u4")
-        first = bytearray(source.header_bytes)
-        self.first_bytes = memoryview(first)
-        self.firsts = np.frombuffer(first, ">u4").reshape(1, -1)
+        firsts = bytearray(bursts * source.header_bytes)
+        self.first_bytes = memoryview(firsts)
+        self.firsts = np.frombuffer(firsts, ">u4").reshape(bursts, -1)
         self.counting = CountingHeads(
             count,
             source.header_bytes,
@@ -128,6 +162,7 @@ class _Layout:
             source.gso_size,
             is_ipv6=source.is_ipv6,
             is_tcp=source.is_tcp,
+            bursts=bursts,
         )
         self.identities = rows[:, LEAD + 4 : LEAD + 6].view(">u2")[:, 0]
         self.protocols = rows[:, LEAD + 8 : LEAD + 10]
@@ -137,8 +172,11 @@ class _Layout:
         self.checksums = rows[:, field : field + 2].view("<u2")[:, 0]
         self.words = rows[:, LEAD : LEAD + width].view("<u4")
         self.payloads = rows[:, head:behind]
+        self.burst_payloads = [
+            self.payloads[begin : begin + count] for begin in range(0, total, count)
+        ]
         self.padding = rows[:, behind:]
-        self.sums = np.zeros(count, np.int64)
+        self.sums = np.zeros(total, np.int64)
         self.has_padding = stride - TAG > behind or source.segment_bytes % 4 != 0
 
 
@@ -152,7 +190,7 @@ class Splitter:
 
     def __init__(self, array: Rows) -> None:
         self._array = array
-        self._layouts: dict[tuple[int, int, int, int, bool, bool], _Layout] = {}
+        self._layouts: dict[tuple[int, int, int, int, int, bool, bool], _Layout] = {}
 
     def fill(self, source: SuperPacket, stride: int, first: int, count: int) -> Rows:
         """Write segments `first` to `first + count`; returns the rows.
@@ -160,7 +198,7 @@ class Splitter:
         `stride` is at least LEAD + segment_bytes + TAG; `count` at most MOST_ROWS and what the
         buffer holds.
         """
-        layout = self._layout(source, stride, count)
+        layout = self._layout(source, stride, count, 1)
         has_last = first + count == source.segments
         is_short = has_last and source.last_bytes != source.segment_bytes
         template = _template(source, first)
@@ -182,9 +220,36 @@ class Splitter:
         _write_checksums(source, layout, is_short=is_short)
         return layout.rows
 
-    def _layout(self, source: SuperPacket, stride: int, count: int) -> _Layout:
+    def fill_all(self, sources: Sequence[SuperPacket], stride: int) -> bool:
+        """Write all segments of super-packets that are alike, behind one another.
+
+        False, and nothing written, when IPv4 numbers wrap within one of them: `fill` can do that.
+        """
+        source = sources[0]
+        head, count, flags_at = source.header_bytes, source.segments, source.transport_at + 13
+        layout = self._layout(source, stride, count, len(sources))
+        templates = b"".join([_template(one, 0) for one in sources])
+        if not source.is_ipv6:
+            for begin in range(0, len(templates), head):
+                if _wraps(templates[begin : begin + _IPV4_HEADER], count):
+                    return False
+        layout.first_bytes[:] = templates
+        layout.counting.write(layout.firsts, layout.heads)
+        shape = (count, source.gso_size)
+        for one, payloads, last_row in zip(
+            sources, layout.burst_payloads, layout.last_rows, strict=True
+        ):
+            payloads[:] = np.ndarray(shape, np.uint8, one.packet, head)
+            last_row[flags_at] = one.packet[flags_at]
+        if layout.has_padding:
+            layout.padding[:] = 0
+        _write_checksums(source, layout, is_short=False)
+        return True
+
+    def _layout(self, source: SuperPacket, stride: int, count: int, bursts: int) -> _Layout:
         key = (
             count,
+            bursts,
             stride,
             source.segment_bytes,
             source.header_bytes,
@@ -195,7 +260,7 @@ class Splitter:
         if layout is None:
             if len(self._layouts) >= _MOST_LAYOUTS:
                 self._layouts.clear()
-            layout = self._layouts[key] = _Layout(self._array, source, stride, count)
+            layout = self._layouts[key] = _Layout(self._array, source, stride, count, bursts)
         return layout
 
 
@@ -230,11 +295,17 @@ def _copy_payloads(source: SuperPacket, layout: _Layout, first: int, full: int) 
         layout.payloads[:full] = np.ndarray((full, size), np.uint8, source.packet, at)
 
 
+def _wraps(template: bytes, count: int) -> bool:
+    """Whether identification or header checksum wrap in `count` IPv4 segments from this one."""
+    identity, checksum = template[4] << 8 | template[5], template[10] << 8 | template[11]
+    return identity + count > _IDENTITIES or count > checksum
+
+
 def _number_around_wrap(layout: _Layout, template: bytes, count: int) -> None:
     """Write IPv4 identifications and header checksums again if they wrap within the rows."""
-    identity, checksum = template[4] << 8 | template[5], template[10] << 8 | template[11]
-    if identity + count <= _IDENTITIES and count <= checksum:
+    if not _wraps(template, count):
         return
+    identity, checksum = template[4] << 8 | template[5], template[10] << 8 | template[11]
     identities = _RAMP[:count] + identity & 0xFFFF
     layout.identities[:] = identities
     # A checksum that went below zero borrowed from what stands before it.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from node.datapath.buffers import Place, packet_buffer
 from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum
 from node.datapath.coalesce import write_super_header
 from node.datapath.headers import CountingHeads
@@ -100,7 +101,7 @@ class Trains:
     def __init__(self, buffer: memoryview) -> None:
         self._view = buffer
         self._array = np.frombuffer(buffer, np.uint8)
-        self._joined = memoryview(bytearray(HEADER_BYTES + len(buffer)))
+        self._joined = packet_buffer(HEADER_BYTES + len(buffer), Place.JOINED)
         self._columns: dict[tuple[int, int, int, Shape], _Columns] = {}
 
     def are_trains(self, segment: int, count: int, bursts: int, shape: Shape) -> bool:
@@ -194,7 +195,9 @@ def _is_flow_of(head: memoryview, first: memoryview, shape: Shape) -> bool:
     if shape.is_ipv6:
         is_same = head[:44] == first[:44]
     else:
-        is_same = head[:4] == first[:4] and head[6:10] == first[6:10] and head[12:24] == first[12:24]
+        is_same = (
+            head[12:24] == first[12:24] and head[:4] == first[:4] and head[6:10] == first[6:10]
+        )
     at = shape.ip_bytes
     if shape.is_tcp:
         return is_same and head[at + 12] == first[at + 12]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from node.datapath.contract import PeerConfig
@@ -47,10 +48,12 @@ class FakeTun:
 
 
 class FakeTransport:
-    """Keeps what is sent, as (path, datagrams)."""
+    """Keeps what is sent, as bursts of datagrams, and gives what has arrived."""
 
     def __init__(self) -> None:
         self.sent: list[list[bytes]] = []
+        self.arrived: deque[tuple[bytes, int, Endpoint]] = deque()
+        """Bursts, the size of their datagrams, and where they are from."""
         self.port = 0
         self.gso = True
         self.sockets: list[socket.socket] = []
@@ -59,6 +62,13 @@ class FakeTransport:
         data = bytes(burst)
         self.sent.append([data[at : at + segment] for at in range(0, len(data), segment)])
         return 0
+
+    def receive(self, sock: socket.socket, buffer: memoryview) -> tuple[int, int, Endpoint] | None:  # noqa: ARG002  a contract
+        if not self.arrived:
+            return None
+        burst, segment, source = self.arrived.popleft()
+        buffer[: len(burst)] = burst
+        return len(burst), segment, source
 
 
 class End:
@@ -76,6 +86,11 @@ class End:
         self.path = PythonDataPath(
             cast("Tun", self.tun), cast("UdpTransport", self.transport), self.device, installed
         )
+
+    def takes_arrived(self, now: float) -> None:
+        """Take all bursts that arrived, as the packet loop does."""
+        while self.path.from_socket(cast("socket.socket", None), now):
+            pass
 
     def host_sends(self, packet: bytes, virtio: bytes = NO_OFFLOAD) -> None:
         self.tun.kernel.send(virtio + packet)
@@ -141,14 +156,14 @@ class DataPathPair:
                     busy = True
                     for arriving in self.link(burst):
                         self._arrive(other, arriving, self.where[id(end)])
+                other.takes_arrived(self.clock.now)
 
     def _arrive(self, end: End, datagrams: list[bytes], source: Endpoint) -> None:
         """Hand datagrams over in runs of equal size with a shorter last, as GRO does."""
         run: list[bytes] = []
         for datagram in [*datagrams, b""]:
             if run and (len(run[-1]) != len(run[0]) or len(datagram) > len(run[0]) or not datagram):
-                joined = memoryview(b"".join(run))
-                end.path.from_network(joined, len(run[0]), source, self.clock.now)
+                end.transport.arrived.append((b"".join(run), len(run[0]), source))
                 run = []
             run.append(datagram)
 

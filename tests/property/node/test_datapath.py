@@ -19,6 +19,7 @@ from engine.rules import FilterRule, NetPortRange, PortRange
 from node.datapath.decode import decode
 from node.datapath.gate import Gate, InstalledFilter
 from node.datapath.tun import Offloads
+from node.datapath.virtio import NO_OFFLOAD
 from node.wireguard.inner import trimmed_length
 from tests.support.datapath_pair import DataPathPair, tcp_super, udp_super
 from tests.support.packets import (
@@ -81,6 +82,48 @@ def test_every_segment_arrives_once_in_order_and_unchanged(
             pair.a.host_sends(packet, virtio)
             pair.settle()
             assert pair.b.host_got() == want
+    finally:
+        pair.close()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data(), st.booleans(), st.sampled_from([536, 1000, 1001, 1300, 1368]))
+def test_super_packets_that_wait_together_arrive_like_each_by_itself(
+    data: st.DataObject, v6: bool, mss: int
+) -> None:
+    """One stream mostly, as iperf3's: what one of them breaks must not reach the others."""
+    src, dst = ("fd00::1", "fd00::2") if v6 else ("10.0.0.1", "10.0.0.2")
+    pair = DataPathPair()
+    try:
+        pair.a.host_sends(Tcp(src=src, dst=dst).pack())
+        pair.settle()
+        assert len(pair.b.host_got()) == 1
+        want: list[bytes] = []
+        seq, ident = data.draw(st.sampled_from([(1, 1), (2**32 - 9000, 65500)]))
+        count = data.draw(st.integers(2, 12))
+        for _ in range(data.draw(st.integers(2, 9))):
+            odd = data.draw(
+                st.sampled_from(["", "", "", "", "psh", "short", "flow", "window", "ack"])
+            )
+            payload = b"" if odd == "ack" else BYTES[: count * mss - (odd == "short")]
+            tcp = Tcp(
+                src=src,
+                dst=dst,
+                sport=40001 if odd == "flow" else 40000,
+                seq=seq,
+                flags=0x18 if odd == "psh" else 0x10,
+                window=77 if odd == "window" else 502,
+                ident=ident & 0xFFFF,
+                payload=payload,
+            )
+            packet = tcp.pack()
+            virtio = tcp_super(packet, mss) if payload else NO_OFFLOAD
+            want += segments(virtio, packet) if payload else [packet]
+            pair.a.host_sends(packet, virtio)
+            seq, ident = seq + len(payload), ident + count
+        pair.settle()
+        assert pair.b.host_got() == want
+        assert pair.b.path.counters.segments_in == 1 + len(want)
     finally:
         pair.close()
 
