@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
+from node.datapath.segment import (
+    LEAD,
+    TAG,
+    Splitter,
+    SuperPacket,
+    are_alike,
+    complete_checksum,
+    inspect,
+    may_stack,
+)
 from node.datapath.virtio import VirtioHeader
 from tests.support.packets import Tcp, split_slowly
 
@@ -157,3 +166,89 @@ def test_checksum_field_outside_the_packet_is_refused() -> None:
 
 def test_ecn_bit_of_the_type_is_ignored() -> None:
     assert VirtioHeader.unpack_from(VirtioHeader(1, 0x81, 0, 9, 20, 16).pack()).gso_type == 1
+
+
+def in_a_row(bursts: int, mss: int, count: int, **fields: Any) -> list[SuperPacket]:
+    """Return super-packets of one stream, each the next, without a shorter last segment."""
+    found = []
+    ipv6 = ":" in fields.get("src", "")
+    for number in range(bursts):
+        packet = Tcp(
+            **{"flags": 0x10, "seq": 7 + number * count * mss, "ident": 9 + number * count}
+            | fields,
+            payload=bytes((n + number) % 251 for n in range(count * mss)),
+        ).pack()
+        header = VirtioHeader(1, 4 if ipv6 else 1, 0, mss, 40 if ipv6 else 20, 16)
+        source = inspect(memoryview(bytearray(packet)), header)
+        assert source is not None
+        found.append(source)
+    return found
+
+
+V6: dict[str, Any] = {"src": "fd00::1", "dst": "fd00::2"}
+
+
+@pytest.mark.parametrize("fields", [{}, V6, {"flags": 0x18}, {"seq": 2**32 - 5}])
+@pytest.mark.parametrize("mss", [536, 1001, 1368])
+@pytest.mark.parametrize("bursts", [2, 3, 4])
+def test_super_packets_together_equal_each_by_itself(
+    fields: dict[str, Any], mss: int, bursts: int
+) -> None:
+    count = 5
+    sources = in_a_row(bursts, mss, count, **fields)
+    stride = LEAD + sources[0].segment_bytes + 3 + TAG
+    array = np.full((bursts * count, stride), 0xEE, np.uint8)
+    assert Splitter(array.reshape(-1)).fill_all(sources, stride)
+    one = np.full((count, stride), 0xEE, np.uint8)
+    for number, source in enumerate(sources):
+        Splitter(one.reshape(-1)).fill(source, stride, 0, count)
+        together = array[number * count : (number + 1) * count]
+        assert together[:, :-TAG].tobytes() == one[:, :-TAG].tobytes()
+
+
+@pytest.mark.parametrize("ident", [0xFFFC, 0xFFFF])
+def test_identifications_that_wrap_are_left_to_one_by_one(ident: int) -> None:
+    sources = in_a_row(1, 500, 5) + in_a_row(1, 500, 5, ident=ident)
+    array = np.zeros(10 * 700, np.uint8)
+    assert not Splitter(array).fill_all(sources, 700)
+    assert not array.any()
+
+
+@pytest.mark.parametrize("flags", [0x11, 0x14, 0x30, 0x50, 0x90, 0x00])
+def test_what_flags_tell_of_one_segment_does_not_stack(flags: int) -> None:
+    (source,) = in_a_row(1, 500, 3, flags=flags)
+    assert not may_stack(source)
+
+
+def test_only_whole_segments_and_more_than_one_stack() -> None:
+    (source,) = in_a_row(1, 500, 3)
+    assert may_stack(source)
+    assert not may_stack(source._replace(last_bytes=source.last_bytes - 1))
+    assert not may_stack(in_a_row(1, 500, 1)[0])
+    assert not may_stack(source._replace(is_tcp=False))
+
+
+@pytest.mark.parametrize(
+    ("fields", "other"),
+    [
+        ({}, {"dst": "10.0.0.3"}),
+        ({}, {"src": "10.0.0.3"}),
+        ({}, {"sport": 1}),
+        ({}, {"dport": 1}),
+        ({}, {"ttl": 63}),
+        ({}, {"tos": 4}),
+        (V6, {**V6, "dst": "fd00::3"}),
+        (V6, {**V6, "sport": 1}),
+        (V6, {**V6, "ttl": 63}),
+        (V6, {**V6, "tos": 4}),
+        ({}, V6),
+    ],
+)
+def test_super_packets_of_another_flow_or_kind_are_not_alike(
+    fields: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first, second = in_a_row(2, 500, 3, **fields)
+    (stranger,) = in_a_row(1, 500, 3, **other)
+    assert are_alike(first, second)
+    assert not are_alike(first, stranger)
+    assert not are_alike(first, in_a_row(1, 500, 4, **fields)[0])

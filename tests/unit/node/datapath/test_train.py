@@ -114,3 +114,87 @@ def test_run_of_a_train_equals_the_long_ways() -> None:
     shape = shape_of(memoryview(buffer)[LEAD : segment - TAG])
     (run,) = find_runs(rows)
     assert run == Run(0, COUNT, shape, ends=run.ends)
+
+
+def stacked(bursts: list[list[bytes]]) -> tuple[bytearray, int]:
+    return datagrams([packet for burst in bursts for packet in burst], 3)
+
+
+def are_trains(bursts: list[list[bytes]]) -> bool:
+    buffer, segment = stacked(bursts)
+    shape = shape_of(memoryview(buffer)[LEAD : segment - TAG])
+    assert shape is not None
+    return Trains(memoryview(buffer)).are_trains(segment, len(bursts[0]), len(bursts), shape)
+
+
+def stream(bursts: int, **fields: Any) -> list[list[bytes]]:
+    """Return bursts of one flow; each begins where it likes."""
+    return [
+        train(**{"seq": 9 + number * 77, "ident": 5 + number * 100, "ack": number} | fields)
+        for number in range(bursts)
+    ]
+
+
+@pytest.mark.parametrize("fields", [{}, V6, {"flags": 0x18}], ids=["ipv4", "ipv6", "psh"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_bursts_of_one_flow_are_trains_and_join_as_each_alone(
+    fields: dict[str, Any], count: int
+) -> None:
+    bursts = stream(count, **fields)
+    assert are_trains(bursts)
+    buffer, segment = stacked(bursts)
+    shape = shape_of(memoryview(buffer)[LEAD : segment - TAG])
+    assert shape is not None
+    together = Trains(memoryview(buffer)).join_each(segment, COUNT, count, shape)
+    for burst, joined in zip(bursts, together, strict=True):
+        alone, _ = datagrams(burst, 3)
+        has_psh = fields.get("flags") == 0x18
+        want = Trains(memoryview(alone)).join(
+            segment, COUNT, shape, memoryview(b""), has_psh=has_psh
+        )
+        assert joined.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("fields", "other"),
+    [
+        ({}, {"dst": "10.0.0.3"}),
+        ({}, {"sport": 1}),
+        ({}, {"ttl": 63}),
+        ({}, {"tos": 4}),
+        ({}, {"options": bytes(12), "flags": 0x10}),
+        (V6, {**V6, "dst": "fd00::3"}),
+        (V6, {**V6, "sport": 1}),
+        (V6, {**V6, "ttl": 63}),
+    ],
+)
+def test_bursts_of_other_flows_or_headers_are_judged_apart(
+    fields: dict[str, Any], other: dict[str, Any]
+) -> None:
+    bursts = [*stream(1, **fields), train(**other)]
+    both = are_trains(bursts)
+    # Other options alone are no other flow: what counts is that each burst is a run.
+    assert both == ("options" in other)
+
+
+@given(
+    burst=st.integers(0, 2),
+    row=st.integers(0, COUNT - 1),
+    at=st.integers(0, MSS + 39),
+    bit=st.integers(0, 7),
+    ipv6=st.booleans(),
+)
+def test_any_flipped_bit_in_any_burst_is_noticed(
+    burst: int, row: int, at: int, bit: int, ipv6: bool
+) -> None:
+    bursts = stream(3, **(V6 if ipv6 else {}))
+    broken = bytearray(bursts[burst][row])
+    broken[at] ^= 1 << bit
+    bursts[burst][row] = bytes(broken)
+    (first, segment) = stacked(bursts)
+    shape = shape_of(memoryview(first)[LEAD : segment - TAG])
+    assert shape is None or shape.length != MSS + shape.header_bytes or not are_trains(bursts)
+
+
+def test_identifications_that_wrap_are_no_trains() -> None:
+    assert not are_trains([train(), train(ident=0xFFFE)])
