@@ -6,8 +6,7 @@ room for the tag. Sealing is in place, and rows of one size behind one another g
 
     | virtio header in the last 10 of 16 bytes | packet | padding | tag | next row ...
 
-Super-packets are split into a second buffer laid out in the same way, several at once if they are
-one flow's and wait behind one another.
+Super-packets stay in the arena until `bulk` has split and sent them.
 """
 
 from __future__ import annotations
@@ -19,17 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.datapath.buffers import Place, packet_buffer
+from node.datapath.bulk import Bulk
 from node.datapath.checksum import MODULUS
 from node.datapath.denials import OUTBOUND
-from node.datapath.sealing import RowViews
+from node.datapath.sealing import RowViews, take_numbers
 from node.datapath.segment import (
     LEAD,
     TAG,
-    Splitter,
-    are_alike,
     complete_checksum,
-    inspect,
-    may_stack,
 )
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
@@ -40,19 +36,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from node.datapath.contract import Carrier
-    from node.datapath.flows import Flow
     from node.datapath.gate import Gate
-    from node.datapath.segment import SuperPacket
     from node.wireguard.device import Device
     from node.wireguard.peer import Peer
-    from node.wireguard.session import Session
 
 _MAX_PACKET = 65535
 _READS = 64
 _SUPER_PACKETS = 8
 _OVERHEAD = LEAD + TAG
-_MOST_STACKED = 4
-"""Few enough to stay in a core's cache until they are sent."""
 _ARENA_ROWS_BYTES = 1 << 18
 _VIRTIO_AT = LEAD - HEADER_BYTES
 _ALIKE_PAYS = 4
@@ -83,11 +74,7 @@ class Outbound:
         self._view = packet_buffer(_ARENA_ROWS_BYTES + _OVERHEAD + _MAX_PACKET, Place.READ)
         self._array = np.frombuffer(self._view, np.uint8)
         self._arena_rows = RowViews(self._view)
-        self._split_view = packet_buffer(_MOST_STACKED * (_MAX_PACKET + _OVERHEAD), Place.SPLIT)
-        self._splitter = Splitter(np.frombuffer(self._split_view, np.uint8))
-        self._split_rows = RowViews(self._split_view)
-        # Super-packets of one flow in the arena, to be split and sealed together.
-        self._stack: list[SuperPacket] = []
+        self._bulk = Bulk(device, gate, self._transmit)
         # Sealed rows that wait to be sent together.
         self._span_peer: Peer | None = None
         self._span_start = 0
@@ -97,7 +84,7 @@ class Outbound:
 
     def pump(self, now: float) -> bool:
         """Send what waits, up to a budget; True when there may be more."""
-        view, fd = self._view, self._fd
+        view, fd, bulk = self._view, self._fd, self._bulk
         mtu = self._device.mtu
         rows: list[tuple[int, int]] = []
         at, super_packets, more = 0, 0, True
@@ -115,20 +102,19 @@ class Outbound:
                 if rows:
                     self._send_rows(rows, now)
                     rows.clear()
-                self._take_super(at, size, now)
+                header = VirtioHeader.unpack_from(view, begin)
+                bulk.take(view[at + LEAD : at + LEAD + size], header, now)
                 super_packets += 1
                 if super_packets == _SUPER_PACKETS:
                     break
-                at = at + _OVERHEAD + size if self._stack else 0
+                at = at + _OVERHEAD + size if bulk.waits else 0
             else:
-                if self._stack:
-                    self._send_stack(now)
+                bulk.finish(now)
                 rows.append((at, size))
                 at += _OVERHEAD + padded_length(size, mtu)
             if at > _ARENA_ROWS_BYTES:
                 break
-        if self._stack:
-            self._send_stack(now)
+        bulk.finish(now)
         if rows:
             self._send_rows(rows, now)
         return more
@@ -227,7 +213,7 @@ class Outbound:
             for row in rows:
                 self._device.send(flow.peer, row[LEAD : LEAD + size].tobytes(), now)
             return True
-        numbers = _take_numbers(session, count)
+        numbers = take_numbers(session, count)
         self._arena_rows.seal(session.send_cipher, numbers, at, stride, count)
         self._gate.counters.segments_out += count
         whole = min(MAX_SEGMENTS, MAX_BURST_BYTES // stride) * stride
@@ -249,98 +235,6 @@ class Outbound:
         rows[:, field : field + 2].view("<u2")[:, 0] = checks
         return True
 
-    # Super-packets.
-
-    def _take_super(self, at: int, size: int, now: float) -> None:
-        """Stack a super-packet if others may join it, send it otherwise."""
-        header = VirtioHeader.unpack_from(self._view, at + _VIRTIO_AT)
-        source = inspect(self._view[at + LEAD : at + LEAD + size], header)
-        if source is None:
-            self._gate.counters.malformed_out += 1
-            return
-        if self._stack and not (may_stack(source) and are_alike(self._stack[0], source)):
-            self._send_stack(now)
-        if (
-            not may_stack(source)
-            or source.segments * self._stride(source) > MAX_BURST_BYTES
-            or self._gate.capture is not None
-        ):
-            self._send_super(source, now)
-            return
-        self._stack.append(source)
-        if len(self._stack) == _MOST_STACKED:
-            self._send_stack(now)
-
-    def _stride(self, source: SuperPacket) -> int:
-        return padded_length(source.segment_bytes, self._device.mtu) + _OVERHEAD
-
-    def _send_stack(self, now: float) -> None:
-        """Split, seal and send super-packets of one flow."""
-        sources, self._stack = self._stack, []
-        source, bursts = sources[-1], len(sources)
-        if bursts == 1:
-            self._send_super(source, now)
-            return
-        count, size = source.segments, len(source.packet)
-        flow = self._gate.admit_outbound(source.packet, bursts * count, bursts * size, now)
-        if flow is None:
-            return
-        peer, stride = flow.peer, self._stride(source)
-        session = peer.sending_session(now)
-        if session is None or peer.path is None or not self._splitter.fill_all(sources, stride):
-            for one in sources:
-                self._send_part(one, flow, stride, 0, count, now)
-            return
-        total = bursts * count
-        numbers = _take_numbers(session, total)
-        self._split_rows.seal(session.send_cipher, numbers, 0, stride, total)
-        self._gate.counters.segments_out += total
-        for begin in range(0, total * stride, count * stride):
-            burst = self._split_view[begin : begin + count * stride]
-            self._transmit(peer, burst, stride, now)
-
-    def _send_super(self, source: SuperPacket, now: float) -> None:
-        size = len(source.packet)
-        flow = self._gate.admit_outbound(source.packet, source.segments, size, now)
-        if flow is None:
-            return
-        stride = self._stride(source)
-        step = max(1, min(MAX_SEGMENTS, MAX_BURST_BYTES // stride))
-        for first in range(0, source.segments, step):
-            count = min(step, source.segments - first)
-            self._send_part(source, flow, stride, first, count, now)
-
-    def _send_part(
-        self, source: SuperPacket, flow: Flow, stride: int, first: int, count: int, now: float
-    ) -> None:
-        """Split, seal and send some segments of a super-packet."""
-        peer = flow.peer
-        rows = self._splitter.fill(source, stride, first, count)
-        has_last = first + count == source.segments
-        last_size = source.last_bytes if has_last else source.segment_bytes
-        if self._gate.capture is not None:
-            self._capture(rows, source.segment_bytes, last_size)
-        session = peer.sending_session(now)
-        if session is None or peer.path is None:
-            for number, row in enumerate(rows):
-                row_size = last_size if number == count - 1 else source.segment_bytes
-                self._device.send(peer, row[LEAD : LEAD + row_size].tobytes(), now)
-            return
-        end = count * stride
-        if last_size != source.segment_bytes:
-            end += padded_length(last_size, self._device.mtu) + _OVERHEAD - stride
-        numbers = _take_numbers(session, count)
-        self._split_rows.seal(session.send_cipher, numbers, 0, stride, count, end)
-        self._gate.counters.segments_out += count
-        self._transmit(peer, self._split_view[:end], stride, now)
-
-    def _capture(self, rows: NDArray[np.uint8], size: int, last_size: int) -> None:
-        capture = self._gate.capture
-        if capture is not None:
-            for row in rows[:-1]:
-                capture.allowed(row[LEAD : LEAD + size].tobytes(), OUTBOUND)
-            capture.allowed(rows[-1, LEAD : LEAD + last_size].tobytes(), OUTBOUND)
-
     # Sealing and sending.
 
     def _transmit(self, peer: Peer, burst: memoryview, segment: int, now: float) -> None:
@@ -348,13 +242,6 @@ class Outbound:
             return
         self._gate.counters.send_errors += self._carrier.send(peer.path, burst, segment)
         self._device.note_sent(peer, len(burst), now)
-
-
-def _take_numbers(session: Session, count: int) -> tuple[int, int]:
-    """Return how `count` message headers begin, and the first counter: nobody else has them."""
-    first = session.send_counter
-    session.send_counter = first + count
-    return MessageType.TRANSPORT | session.remote_index << 32, first
 
 
 def _are_alike(rows: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:

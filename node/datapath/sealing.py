@@ -15,10 +15,13 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 
 from node.datapath.segment import LEAD, TAG
+from node.wireguard.messages import MessageType
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from numpy.typing import NDArray
+
+    from node.wireguard.session import Session
 
 MOST_ROWS = 256
 _MOST_SHAPES = 128
@@ -158,3 +161,10 @@ class RowViews:
                 self._views.clear()
             rows = self._views[where] = Rows(self._buffer, self._nonces, where)
         return rows
+
+
+def take_numbers(session: Session, count: int) -> tuple[int, int]:
+    """Return how `count` message headers begin, and the first counter: nobody else has them."""
+    first = session.send_counter
+    session.send_counter = first + count
+    return MessageType.TRANSPORT | session.remote_index << 32, first
