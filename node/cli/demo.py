@@ -20,6 +20,8 @@ from node.localapi.client import LocalApiError
 __all__ = ["main"]
 
 _EXAMPLE = "01-engineering-and-operations.hujson"
+_LONGEST_ROOM = 56
+"""Of the path of TMPDIR, in bytes: a Unix socket's may have 107, and machines' come below it."""
 _IN_WHEEL = Path(__file__).parents[1] / "demo" / "policies"
 _IN_TREE = Path(__file__).parents[2] / "examples" / "policies"
 
@@ -39,6 +41,13 @@ def main(arguments: list[str]) -> int:
     policy = next((d / _EXAMPLE for d in (_IN_WHEEL, _IN_TREE) if (d / _EXAMPLE).exists()), None)
     if policy is None:
         print(f"postern demo: {_EXAMPLE} is not there; run from a checkout", file=sys.stderr)
+        return 1
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_ROOM:
+        print(
+            f"postern demo: {tempfile.gettempdir()} is too long a path for the sockets of its "
+            "machines; run it with TMPDIR=/tmp",
+            file=sys.stderr,
+        )
         return 1
     return _run(options, policy)
 

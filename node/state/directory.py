@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["StateDirectory", "StateError"]
 
 _MAX_BYTES = 64 << 20
+_MAX_SOCKET_BYTES = 107
+"""Of a Unix socket's path, on Linux (unix(7))."""
 
 
 class StateError(Exception):
@@ -47,6 +49,11 @@ class StateDirectory:
 
     def create(self) -> None:
         """Make the directory, for its owner alone. Raises StateError."""
+        if len(os.fsencode(self.socket)) > _MAX_SOCKET_BYTES:
+            raise StateError(
+                f"{self.socket}: longer than the {_MAX_SOCKET_BYTES} bytes that the path of a "
+                "socket may have; choose another --state-dir"
+            )
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

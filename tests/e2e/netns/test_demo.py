@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from node.demo.network import wait_until
 from tests.support.mesh import REPOSITORY, needs_mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.netns, needs_mesh()]
 
@@ -31,17 +36,24 @@ def test_every_proof_holds_and_nothing_is_left() -> None:
     assert left_of(demo.pid) == []
 
 
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """Return a directory whose path leaves room for those of sockets: pytest's own is too long."""
+    with tempfile.TemporaryDirectory(prefix="pd") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_demo_that_is_ended_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+def test_demo_that_is_ended_leaves_nothing(number: signal.Signals, room: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(room)}
     with subprocess.Popen(
         COMMAND, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as demo:
-        wait_until(lambda: any(tmp_path.glob("postern-demo-*/state-*/agent.sock")), "an agent", 120)
+        wait_until(lambda: any(room.glob("postern-demo-*/state-*/agent.sock")), "an agent", 120)
         assert left_of(demo.pid)
         demo.send_signal(number)
         demo.wait(60)
         # After a kill somebody else has to clean up.
         wait_until(lambda: left_of(demo.pid) == [], "no namespace is left", 60)
-        wait_until(lambda: list(tmp_path.iterdir()) == [], "no file is left", 60)
+        wait_until(lambda: list(room.iterdir()) == [], "no file is left", 60)
     assert demo.returncode == (-signal.SIGKILL if number is signal.SIGKILL else 1)

@@ -25,6 +25,12 @@ def test_directory_and_files_are_for_their_owner_alone(directory: StateDirectory
     assert (directory.path / "agent.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="choose another --state-dir"):
+        StateDirectory(tmp_path / ("x" * 100)).create()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_draft_with_an_open_mode_does_not_survive(directory: StateDirectory) -> None:
     draft = directory.path / "agent.json.new"
     draft.touch(mode=0o644)
