@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ __all__ = ["Names"]
 LOG = logging.getLogger("postern.dns")
 
 
+class _TakenError(Exception):
+    """Somebody else on this host answers where we would."""
+
+
 class Names:
     """Started once the tunnel has its addresses."""
 
@@ -38,12 +43,13 @@ class Names:
         """Answer for a netmap; returns what is wrong, empty when nothing is."""
         try:
             if self._server is None:
-                server = DnsServer()
-                await server.start(SERVICE_ADDRESS)
-                self._server = server
+                self._server = await _started()
             own = () if self._uses_resolved else await asyncio.to_thread(self._file.host_resolvers)
             zone = self._server.zone = zone_of(netmap, own)
             await asyncio.to_thread(self._point, zone if accept and zone.is_on else None)
+        except _TakenError as error:
+            # Whoever leaves the host's resolver alone loses nothing by it.
+            return f"names: {error}" if accept else ""
         except (OSError, StateError) as error:
             return f"names: {error}"
         return ""
@@ -75,3 +81,19 @@ class Names:
             # Whoever overwrote the file meanwhile is overruled again.
             self._file.point_here(zone.search)
         self._told = zone
+
+
+async def _started() -> DnsServer:
+    """Return a server that listens. Raises _TakenError or OSError."""
+    server = DnsServer()
+    try:
+        await server.start(SERVICE_ADDRESS)
+    except OSError as error:
+        await server.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise _TakenError(
+            f"{SERVICE_ADDRESS} port 53 is taken, perhaps by another agent of this host: its names "
+            "are the ones that are answered; run `postern up --accept-dns=false` to leave it at that"
+        ) from None
+    return server

@@ -35,6 +35,8 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
     {"priority": 5350, "action": _UNREACHABLE, **_MARKED},
 )
 """All agents of a host share these; the last to go takes them along."""
+_SOURCE_PRIORITY: Final = 5360
+"""What speaks from an agent's address leaves by that agent, whichever of a host it is."""
 _ROUTES_PRIORITY: Final = 5370
 
 
@@ -68,6 +70,7 @@ class HostNetwork:
             ip.link("set", index=self._index, mtu=self._applied.mtu, state="up")
             for family in self._families():
                 ip.flush_routes(table=self._table, family=family)
+                _delete_rule(ip, family, self._source_rules)
                 for rule in (*_RULES, self._own_rule):
                     _add_rule(ip, family, rule)
             self._forwarding.recover()
@@ -95,6 +98,7 @@ class HostNetwork:
             self.apply(HostPlan())
         with IPRoute() as ip:
             for family in self._families():
+                _delete_rule(ip, family, self._source_rules)
                 _delete_rule(ip, family, self._own_rule)
                 priorities = {rule.get_attr("FRA_PRIORITY") for rule in ip.get_rules(family=family)}
                 if _ROUTES_PRIORITY not in priorities:
@@ -104,6 +108,11 @@ class HostNetwork:
     @property
     def _own_rule(self) -> dict[str, Any]:
         return {"priority": _ROUTES_PRIORITY, "table": self._table}
+
+    @property
+    def _source_rules(self) -> dict[str, Any]:
+        """What the rules for every address of ours have in common."""
+        return {"priority": _SOURCE_PRIORITY, "table": self._table}
 
     def _families(self) -> tuple[int, ...]:
         has_ipv6 = Path("/proc/net/if_inet6").exists()
@@ -140,6 +149,12 @@ class HostNetwork:
                     if step.kind is StepKind.SERVICE:
                         # Deprecated from the start: the last to be chosen as a source (RFC 6724).
                         options |= {"preferred_lft": 0, "valid_lft": _FOR_EVER}
+                if step.kind is StepKind.ADDRESS:
+                    rule = {**self._source_rules, "src": address, "src_len": network.prefixlen}
+                    if step.is_addition:
+                        _add_rule(ip, family, rule)
+                    else:
+                        _delete_rule(ip, family, rule)
                 ip.addr(verb, prefixlen=network.prefixlen, **options)
             case StepKind.BYPASS:
                 ip.route(verb, dst=str(network), type="throw", table=self._table, family=family)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from node.agent.privileges import KEPT
 from node.demo.lab import HUB_ADDRESS, LabError
 from node.demo.network import Network, postern, wait_until
 from node.demo.story import CLOSED, EDIT, OPEN, TEST_EDIT
+from node.localapi.client import LocalApiError
 from tests.support.mesh import POLICY, needs_mesh, running_network
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.netns, needs_mesh()]
+
+FOREIGN_RESOLVER = "nameserver 192.0.2.53\n"
 
 
 @pytest.fixture(scope="module")
@@ -299,38 +304,78 @@ def test_agent_keeps_no_more_privileges_than_it_needs(network: Network) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
-@pytest.mark.xfail(reason="answers of the second agent leave by the first: no rule by source yet")
-def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
+@contextlib.contextmanager
+def second_agent(network: Network, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a second agent on staging, in the name of oli, and stop it."""
     lab, state = network.lab, network.state("second")
     resolver = network.resolv_conf("second")
-    resolver.write_text("nameserver 192.0.2.53\n")
+    resolver.write_text(FOREIGN_RESOLVER)
+    own = ("--state-dir", str(state), "--interface", "postern1", "--port", "0")
     agent = lab.start(
-        "staging",
-        *postern("agent", "--state-dir", str(state), "--interface", "postern1", "--port", "0"),
-        *("--resolv-conf", str(resolver)),
-        log="second",
+        "staging", *postern("agent", *own, "--resolv-conf", str(resolver)), log="second"
     )
-    wait_until(lambda: network.is_answering("second"), "the second agent", 120)
-    flags = ("--ephemeral", "--accept-dns=false", "--hostname", "second", "--timeout", "60")
-    key = network.add_key("oli")
-    url = f"http://{HUB_ADDRESS}:8080"
-    joining = ("up", "--state-dir", str(state), "--login-server", url, "--auth-key", key, *flags)
-    lab.run("staging", *postern(*joining))
-    network.addresses["second"] = network.status("second")["TailscaleIPs"][0]
-    assert network.addresses["second"] != network.addresses["staging"]
-    wait_until(lambda: network.connect("ops", "second", 443) == "open staging", "the second")
+    try:
+        wait_until(lambda: network.is_answering("second"), "the second agent", 120)
+        key, url = network.add_key("oli"), f"http://{HUB_ADDRESS}:8080"
+        command(
+            network, "second", "up", "--login-server", url, "--auth-key", key,
+            "--hostname", "second", "--timeout", "60", *flags,
+        )  # fmt: skip
+        network.addresses["second"] = network.status("second")["TailscaleIPs"][0]
+        yield agent
+    finally:
+        if agent.poll() is None:
+            with contextlib.suppress(LocalApiError):
+                network.ask("second", "POST", "/logout")
+        if agent in lab.processes:
+            lab.stop(agent)
+        shutil.rmtree(state)
+
+
+def has_second(network: Network) -> bool:
+    return "second" in {node["name"] for node in network.api("GET", "node")["nodes"]}
+
+
+def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
+    with second_agent(network, "--accept-dns=false"):
+        assert network.addresses["second"] != network.addresses["staging"]
+        wait_until(lambda: network.connect("ops", "second", 443) == "open staging", "the second")
+        assert network.connect("ops", "staging", 443) == "open staging"
+        network.lab.run("ops", "ping", "-c", "2", "-W", "5", network.addresses["second"])
+        # The policy tells the two apart although they are one machine.
+        assert network.connect("engineer", "staging", 22) == "open staging"
+        assert network.connect("engineer", "second", 22, 1.0) != "open staging"
+        rules = network.lab.run("staging", "ip", "rule")
+        assert (rules.count("5360:"), rules.count("5370:")) == (2, 2), rules
     assert network.connect("ops", "staging", 443) == "open staging"
-    # The policy tells the two apart although they are one machine.
-    assert network.connect("engineer", "staging", 22) == "open staging"
-    assert network.connect("engineer", "second", 22, 1.0) != "open staging"
-    assert resolver.read_text() == "nameserver 192.0.2.53\n", "it was told to leave names alone"
-    lab.stop(agent)
-    # Ephemeral: it is gone at the control server as soon as it stops.
-    wait_until(
-        lambda: "second" not in {n["name"] for n in network.api("GET", "node")["nodes"]}, "it went"
-    )
-    assert network.connect("ops", "staging", 443) == "open staging"
-    assert lab.run("staging", "ip", "rule").count("5370:") == 1
+    rules = network.lab.run("staging", "ip", "rule")
+    assert (rules.count("5360:"), rules.count("5370:")) == (1, 1), rules
+
+
+def test_ephemeral_node_is_gone_as_soon_as_it_stops(network: Network) -> None:
+    with second_agent(network, "--ephemeral", "--accept-dns=false") as agent:
+        assert has_second(network)
+        network.lab.stop(agent)
+        wait_until(lambda: not has_second(network), "it went")
+
+
+def test_names_are_left_alone_where_they_are_not_accepted(network: Network) -> None:
+    resolver = network.resolv_conf("second")
+    with second_agent(network, "--accept-dns=false"):
+        wait_until(lambda: bool(network.status("second")["Self"]["Online"]), "it runs")
+        assert not network.status("second")["Health"]
+        assert resolver.read_text() == FOREIGN_RESOLVER
+        # Only one agent of a host can answer on the service address, and the other says so.
+        command(network, "second", "up", "--accept-dns")
+        wait_until(
+            lambda: any(
+                line.startswith("names: 100.100.100.100 port 53 is taken")
+                for line in network.status("second")["Health"] or ()
+            ),
+            "the conflict is told",
+        )
+        assert resolver.read_text() == FOREIGN_RESOLVER
+        assert network.resolve("staging", "ops.demo.internal") == network.addresses["ops"]
 
 
 def test_tags_are_asked_for_and_given_to_who_owns_them(network: Network) -> None:
