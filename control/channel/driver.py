@@ -17,7 +17,7 @@ from control.channel.machine import ChannelClosedError, RequestReceived, StreamE
 from control.channel.responses import ChannelRequest, ChannelResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from control.channel.machine import ControlChannel
     from control.channel.responses import ResponseStream
@@ -32,6 +32,12 @@ PROOF_S: Final = 10.0
 IDLE_S: Final = 600.0
 """How long a connection may have no request open; a node's map stream is one that stays open."""
 _UNACKNOWLEDGED_MS: Final = 120_000
+WATCHED_IDLE_S: Final = 8
+WATCHED_PROBE_S: Final = 2
+WATCHED_LOST_S: Final = 15
+"""A watched client is asked by the kernel after `WATCHED_IDLE_S` of silence, then every
+`WATCHED_PROBE_S`, and given up when nothing was acknowledged for `WATCHED_LOST_S`. The client's
+kernel answers, so a process that is slow or busy loses nothing by it."""
 _HIGH_WATER_BYTES: Final = 1 << 20
 _log = structlog.get_logger("control.channel")
 
@@ -85,6 +91,11 @@ class ChannelProtocol(asyncio.Protocol):
         data = self._channel.transmit()
         if data:
             self._transport.write(data)
+
+    def watch(self) -> None:
+        """Have the kernel notice within seconds that the client is gone without a word."""
+        if self._transport is not None:
+            _watch_closely(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine and start what it asks for."""
@@ -207,10 +218,33 @@ class ChannelProtocol(asyncio.Protocol):
 
 def _limit_half_open(transport: asyncio.Transport) -> None:
     """Let the kernel give up on a client that acknowledges nothing, such as one that lost power."""
-    sock = transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if sock is not None and option is not None and sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, option, _UNACKNOWLEDGED_MS)
+    _set_tcp_options(transport, {"TCP_USER_TIMEOUT": _UNACKNOWLEDGED_MS})
+
+
+def _watch_closely(transport: asyncio.Transport) -> None:
+    # With a user timeout the kernel counts no probes: it gives up once that has passed.
+    options = {
+        "TCP_KEEPIDLE": WATCHED_IDLE_S,
+        "TCP_KEEPINTVL": WATCHED_PROBE_S,
+        "TCP_USER_TIMEOUT": WATCHED_LOST_S * 1000,
+    }
+    sock = _set_tcp_options(transport, options)
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _set_tcp_options(
+    transport: asyncio.Transport, options: Mapping[str, int]
+) -> socket.socket | None:
+    """Set what this system knows of; returns the socket, None when it is none of TCP."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0 or sock.family == socket.AF_UNIX:
+        return None
+    for name, value in options.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return sock
 
 
 class _Stream:
@@ -226,6 +260,9 @@ class _Stream:
         self.is_started = True
         self._channel.start(self._stream, status)
         self._protocol.flush()
+
+    def watch(self) -> None:
+        self._protocol.watch()
 
     async def send(self, data: bytes) -> None:
         self._channel.send(self._stream, data)

@@ -48,5 +48,8 @@ class ResponseStream(Protocol):
     def start(self, status: int) -> None:
         """Send the head at once."""
 
+    def watch(self) -> None:
+        """Notice within seconds, not minutes, when the peer is gone without a word."""
+
     async def send(self, data: bytes) -> None:
         """Send a piece; returns when the peer has taken enough of what went before."""

@@ -230,8 +230,12 @@ class MachineApi:
                 node.id,
                 loop.time(),
                 is_ephemeral=current is not None and current.is_ephemeral,
-                is_router=current is not None and bool(effective_routes(current)),
+                is_router=self._is_router(node.id),
             )
+
+    def _is_router(self, node_id: int) -> bool:
+        node = self._ledger.tailnet.node(node_id)
+        return node is not None and bool(effective_routes(node))
 
     async def _feed(self, session: MapSession, wanted: MapRequest, stream: ResponseStream) -> None:
         loop = asyncio.get_running_loop()
@@ -239,7 +243,12 @@ class MachineApi:
         # Streams that began together must not all wake at the same moment for ever after.
         patience = KEEP_ALIVE_S + session.node_id * 2654435761 % 1000 / 1000 * KEEP_ALIVE_SPREAD_S
         sent_at = -math.inf
+        is_watched = False
         while not session.is_over:
+            if not is_watched and self._is_router(session.node_id):
+                # Another may stand in for it, as soon as it is known to be gone.
+                is_watched = True
+                stream.watch()
             message = session.next_message(self._ledger.now())
             if message is not None:
                 await stream.send(self._atlas.framed(message, is_compressed=is_compressed))

@@ -33,6 +33,9 @@ class Unused:
     def start(self, status: int) -> None:
         raise AssertionError(status)
 
+    def watch(self) -> None:
+        raise AssertionError
+
     async def send(self, data: bytes) -> None:
         raise AssertionError(data)
 

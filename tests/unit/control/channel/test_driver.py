@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Wire(asyncio.Transport):
     """A transport that keeps what is written."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(extra)
         self.written = b""
         self.is_closed = False
 
@@ -47,6 +48,10 @@ async def answer(request: ChannelRequest, stream: ResponseStream) -> ChannelResp
     match request.path:
         case "/fails":
             raise RuntimeError
+        case "/routes":
+            stream.start(200)
+            stream.watch()
+            return None
         case "/breaks":
             stream.start(200)
             await stream.send(b"half")
@@ -99,6 +104,22 @@ async def test_response_that_breaks_half_way_is_not_ended(ready: Any) -> None:
     stream = await exchange(pair, wire, protocol, "/breaks")
     assert stream not in pair.ended
     assert not wire.is_closed
+
+
+async def test_kernel_watches_closely_only_where_that_was_asked_for() -> None:
+    with socket.socket() as sock:
+        pair, wire = Pair(), Wire(socket=sock)
+        pair.pump([4096])
+        protocol = ChannelProtocol(pair.server, answer, "192.0.2.1", lambda _: None)
+        protocol.adopt(wire, b"")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+        await exchange(pair, wire, protocol, "/routes")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        lost_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert lost_ms == driver.WATCHED_LOST_S * 1000
+        idle_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        assert idle_s == driver.WATCHED_IDLE_S
 
 
 async def test_damaged_bytes_close_the_connection(ready: Any) -> None:
