@@ -120,6 +120,13 @@ class RelayClient(asyncio.Protocol):
         """Send one packet; False when the relay's advertised rate forbids it now."""
         return self.session.send_packet(destination, packet, self._loop.time())
 
+    def send_burst(self, destination: bytes, burst: bytes, segment: int) -> int:
+        """Send packets of `segment` bytes, the last perhaps shorter.
+
+        Returns how many the relay's advertised rate forbids now.
+        """
+        return self.session.send_burst(destination, burst, segment, self._loop.time())
+
     def _schedule_flush(self) -> None:
         # The first flush comes from connection_made, before the session is even assigned.
         if not self._flush_scheduled:

@@ -84,6 +84,7 @@ __all__ = [
     "decode",
     "encode",
     "is_disco",
+    "pack_burst",
     "pack_frame",
 ]
 
@@ -93,9 +94,22 @@ def is_disco(packet: bytes) -> bool:
     return len(packet) >= DISCO_MIN_BYTES and packet.startswith(DISCO_MAGIC)
 
 
-def pack_frame(kind: int, *parts: bytes) -> bytes:
+def pack_frame(kind: int, *parts: bytes | memoryview) -> bytes:
     """Put the five header bytes in front of a payload given in parts."""
     return b"".join((HEADER.pack(kind, sum(map(len, parts))), *parts))
+
+
+def pack_burst(destination: bytes, burst: bytes, segment: int) -> bytes:
+    """Return SendPacket frames for packets of `segment` bytes, the last perhaps shorter."""
+    view = memoryview(burst)
+    head = HEADER.pack(FrameType.SEND_PACKET, len(destination) + segment) + destination
+    parts: list[bytes | memoryview] = []
+    whole = len(burst) - len(burst) % segment
+    for at in range(0, whole, segment):
+        parts += (head, view[at : at + segment])
+    if whole < len(burst):
+        parts.append(pack_frame(FrameType.SEND_PACKET, destination, view[whole:]))
+    return b"".join(parts)
 
 
 def encode(frame: Frame) -> bytes:

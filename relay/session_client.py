@@ -32,6 +32,7 @@ from relay.frames import (
     decode,
     encode,
     is_disco,
+    pack_burst,
     pack_frame,
 )
 from relay.opening import ClientOptions, Opening, Phase
@@ -176,6 +177,22 @@ class ClientSession:
         frame = pack_frame(FrameType.SEND_PACKET, destination, packet)
         self.outbox.push_packet(frame, kind, now)
         return True
+
+    def send_burst(self, destination: bytes, burst: bytes, segment: int, now: float) -> int:
+        """Queue packets of `segment` bytes for a peer, the last perhaps shorter.
+
+        Either all of them are path discovery or none is. Returns how many the server's advertised
+        rate forbids now.
+        """
+        may_stream = self.phase is Phase.OPEN and self._bucket is None and self.outbox.can_stream
+        if may_stream and segment < len(burst) and segment <= MAX_PACKET_BYTES:
+            packets = -(-len(burst) // segment)
+            self.outbox.stream(pack_burst(destination, burst, segment), packets)
+            return 0
+        return sum(
+            not self.send_packet(destination, burst[at : at + segment], now)
+            for at in range(0, len(burst), segment)
+        )
 
     def forward_packet(self, source: bytes, destination: bytes, packet: bytes, now: float) -> None:
         """Queue a packet of one of our clients for a client of this mesh peer."""

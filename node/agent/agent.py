@@ -273,10 +273,10 @@ class Agent:
 
     # What the packet path says.
 
-    def on_relay(self, datagrams: list[RelaySend]) -> None:
-        """Send datagrams by relay."""
+    def on_relay(self, bursts: list[RelaySend]) -> None:
+        """Send bursts by relay."""
         if self.connectivity is not None:
-            self.connectivity.relays.send(datagrams)
+            self.connectivity.relays.send(bursts)
 
     def on_stun(self, datagram: bytes, now: float) -> None:
         """Take a STUN datagram."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ __all__ = ["Bridge", "BridgeOwner"]
 class BridgeOwner(Protocol):
     """Who takes what the packet path says, in the event loop."""
 
-    def on_relay(self, datagrams: list[RelaySend]) -> None:
-        """Send datagrams by relay."""
+    def on_relay(self, bursts: list[RelaySend]) -> None:
+        """Send bursts by relay."""
 
     def on_stun(self, datagram: bytes, now: float) -> None:
         """Take a STUN datagram."""
@@ -32,10 +33,25 @@ class Bridge:
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: BridgeOwner) -> None:
         self._loop = loop
         self._owner = owner
+        self._bursts: deque[list[RelaySend]] = deque()
+        self._is_asked = False
 
-    def relay(self, datagrams: list[RelaySend]) -> None:
-        """Send datagrams by relay."""
-        self._loop.call_soon_threadsafe(self._owner.on_relay, datagrams)
+    def relay(self, bursts: list[RelaySend]) -> None:
+        """Send bursts by relay."""
+        self._bursts.append(bursts)
+        if not self._is_asked:
+            # While the event loop is busy, what comes meanwhile waits for the same call.
+            self._is_asked = True
+            self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        # Before anything is taken: what is put there from now on asks again.
+        self._is_asked = False
+        bursts: list[RelaySend] = []
+        while self._bursts:
+            bursts += self._bursts.popleft()
+        if bursts:
+            self._owner.on_relay(bursts)
 
     def stun(self, datagram: bytes, now: float) -> None:
         """Take a STUN datagram."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from node.agent.ways import RelayWay
+from node.agent.relay_burst import RelayBurst
 from node.datapath.pipeline import PythonDataPath
 from node.disco.sealing import MAGIC
 from node.paths.news import PathChanged, PathNews, ToAddress, ToRelay
@@ -32,8 +32,8 @@ __all__ = ["MeshDataPath", "Outside"]
 class Outside(Protocol):
     """What the packet path tells the agent. Called from the packet loop's thread."""
 
-    def relay(self, datagrams: list[RelaySend]) -> None:
-        """Send datagrams by relay."""
+    def relay(self, bursts: list[RelaySend]) -> None:
+        """Send bursts by relay."""
 
     def stun(self, datagram: bytes, now: float) -> None:
         """Take a STUN datagram."""
@@ -56,15 +56,24 @@ class MeshDataPath(PythonDataPath):
         self._inbound.foreign = self._take_foreign
 
     def from_relay(self, received: Iterable[tuple[bytes, int, bytes]], now: float) -> None:
-        """Take datagrams that relays brought: node key that sent each, region, bytes."""
+        """Take datagrams that relays brought: node key that sent each, region, bytes.
+
+        What one peer sent behind one another is taken as the burst that it was.
+        """
+        burst = RelayBurst(self._inbound.buffer)
         for node_key, region, datagram in received:
             if datagram.startswith(MAGIC):
                 self.book.receive_relay(datagram, node_key, region, now)
-            elif node_key in self.device.peers and 0 < len(datagram) <= len(self._inbound.buffer):
-                self._inbound.buffer[: len(datagram)] = datagram
-                size = len(datagram)
-                self._inbound.take(size, size, RelayWay(node_key, region), now)
+            elif node_key in self.device.peers and not burst.add(node_key, region, datagram):
+                self._take_burst(burst, now)
+                burst.add(node_key, region, datagram)
+        self._take_burst(burst, now)
         self._carry_out()
+
+    def _take_burst(self, burst: RelayBurst, now: float) -> None:
+        if burst.way is not None:
+            self._inbound.take(burst.size, burst.segment, burst.way, now)
+            burst.clear()
 
     def send_stun(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Send a STUN question from the sockets that carry WireGuard."""
@@ -114,11 +123,11 @@ class MeshDataPath(PythonDataPath):
                 case ToAddress(data, endpoint):
                     self._mesh_transport.send(endpoint, data, len(data))
                 case ToRelay(data, node_key, region):
-                    self._mesh_transport.by_relay.append((node_key, region, data))
+                    self._mesh_transport.by_relay.append((node_key, region, data, len(data)))
         while (event := self.book.next_event()) is not None:
             if isinstance(event, PathNews) and isinstance(event.event, PathChanged):
                 self._mesh_transport.forget_routes()
             self._out.path_news(event)
-        datagrams, self._mesh_transport.by_relay = self._mesh_transport.by_relay, []
-        if datagrams:
-            self._out.relay(datagrams)
+        bursts, self._mesh_transport.by_relay = self._mesh_transport.by_relay, []
+        if bursts:
+            self._out.relay(bursts)

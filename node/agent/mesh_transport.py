@@ -20,8 +20,9 @@ __all__ = ["MeshTransport", "RelaySend"]
 ROUTE_KEPT_S: Final = 0.05
 """A proven direct path is asked for anew that often: the book's answer costs more than a send."""
 
-RelaySend = tuple[bytes, int, bytes]
-"""Node key, region (0: the peer's home), datagram."""
+RelaySend = tuple[bytes, int, bytes, int]
+"""Node key, region (0: the peer's home), a burst, the size of its datagrams; the last may be
+shorter."""
 
 
 class MeshTransport(UdpTransport):
@@ -31,7 +32,7 @@ class MeshTransport(UdpTransport):
         """Open the sockets. Raises TransportError."""
         super().__init__(port, mark=mark)
         self.by_relay: list[RelaySend] = []
-        """Datagrams for relays, taken by the data path after each pump."""
+        """Bursts for relays, taken by the data path after each pump."""
         self.clock: Callable[[], float] = time.monotonic
         self._book = book
         self._direct: dict[bytes, tuple[float, Route]] = {}
@@ -67,7 +68,5 @@ class MeshTransport(UdpTransport):
         return 0 if route.endpoint is None else super().send(route.endpoint, burst, segment)
 
     def _queue(self, node_key: bytes, region: int, burst: memoryview | bytes, segment: int) -> None:
-        self.by_relay += [
-            (node_key, region, bytes(burst[at : at + segment]))
-            for at in range(0, len(burst), segment)
-        ]
+        # A copy: the buffer is filled anew before the agent's event loop has read it.
+        self.by_relay.append((node_key, region, bytes(burst), segment))

@@ -101,27 +101,29 @@ class RelayLinks:
         for node_key in [key for key in self._homeless if homes.get(key, 0) or key not in homes]:
             waited = self._homeless.pop(node_key)
             if node_key in homes:
-                self.send((node_key, 0, datagram) for datagram in waited)
+                self.send((node_key, 0, datagram, len(datagram)) for datagram in waited)
 
     def set_home(self, region: int) -> None:
         """Move home and keep a connection there."""
         self._choice.set_home(region, self._loop.time())
         self._carry_out()
 
-    def send(self, datagrams: Iterable[tuple[bytes, int, bytes]]) -> None:
-        """Send datagrams: node key, region (0 for the peer's home), bytes."""
+    def send(self, bursts: Iterable[tuple[bytes, int, bytes, int]]) -> None:
+        """Send bursts: node key, region (0 for the peer's home), bytes, size of a datagram."""
         now = self._loop.time()
-        for node_key, region, datagram in datagrams:
+        for node_key, region, burst, segment in bursts:
             home = region or self._homes.get(node_key, 0)
             chosen = self._choice.region_for(node_key, home, now)
-            if not chosen:
-                self._park(node_key, datagram)
-                continue
             client = self._clients.get(chosen)
-            if client is None:
-                self._waiting[chosen].append((node_key, datagram))
-            else:
-                self._send_one(client, node_key, datagram)
+            if client is not None:
+                self._send_burst(client, node_key, burst, segment)
+                continue
+            for at in range(0, len(burst), segment):
+                datagram = burst[at : at + segment]
+                if chosen:
+                    self._waiting[chosen].append((node_key, datagram))
+                else:
+                    self._park(node_key, datagram)
         self._carry_out()
 
     def reconnect(self) -> None:
@@ -146,9 +148,11 @@ class RelayLinks:
         for client in list(self._clients.values()):
             client.close()
 
-    def _send_one(self, client: RelayClient, node_key: bytes, datagram: bytes) -> None:
-        if client.session.phase is not Phase.OPEN or not client.send_packet(node_key, datagram):
-            self.dropped += 1
+    def _send_burst(self, client: RelayClient, node_key: bytes, burst: bytes, segment: int) -> None:
+        if client.session.phase is Phase.OPEN:
+            self.dropped += client.send_burst(node_key, burst, segment)
+        else:
+            self.dropped += -(-len(burst) // segment)
 
     def _carry_out(self) -> None:
         for command in self._choice.commands():
@@ -200,7 +204,7 @@ class RelayLinks:
         self._on_trouble(region, "")
         self._carry_out()
         for node_key, datagram in self._waiting.pop(region, ()):
-            self._send_one(client, node_key, datagram)
+            self._send_burst(client, node_key, datagram, len(datagram))
 
         def on_closed(_: asyncio.Future[str]) -> None:
             if self._clients.get(region) is client:

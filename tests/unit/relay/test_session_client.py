@@ -8,6 +8,7 @@ from control.keys import NodePrivate
 from relay import frames
 from relay.errors import Fault, UsageError
 from relay.handshake import ServerInfo, greeting_box, seal_greeting
+from relay.outbox import QUEUE_DEPTH
 from relay.session_client import (
     CONNECT_S,
     READ_TIMEOUT_S,
@@ -119,6 +120,36 @@ def test_advertised_rate_is_kept() -> None:
     assert session.send_packet(bytes(32), bytes(150 - cost), 0)
     assert not session.send_packet(bytes(32), bytes(150 - cost), 0)
     assert session.send_packet(bytes(32), bytes(150 - cost), 1.0)
+
+
+@pytest.mark.parametrize("burst", [b"aaabbbc", b"aaabbb", b"aaa"])
+def test_burst_goes_out_as_the_frames_of_its_packets(burst: bytes) -> None:
+    session = client(ClientOptions())
+    session.receive(welcome(), 0)
+    session.outbox.take()
+    assert session.send_burst(bytes(32), burst, 3, 0) == 0
+    packets = [burst[at : at + 3] for at in range(0, len(burst), 3)]
+    wanted = [frames.encode(frames.SendPacket(bytes(32), packet)) for packet in packets]
+    assert session.outbox.take() == [b"".join(wanted)]
+    assert session.counters.packets_sent == len(packets)
+
+
+def test_burst_waits_packet_by_packet_for_a_relay_that_does_not_read() -> None:
+    session = client(ClientOptions())
+    session.receive(welcome(), 0)
+    session.outbox.take()
+    session.pause_writing()
+    session.send_burst(bytes(32), bytes(QUEUE_DEPTH + 1), 1, 0)
+    assert session.outbox.take() == []
+    session.resume_writing(1)
+    assert len(session.outbox.take()) == QUEUE_DEPTH
+
+
+def test_burst_keeps_the_advertised_rate() -> None:
+    session = client(ClientOptions())
+    session.receive(welcome(ServerInfo(bytes_per_second=100, burst_bytes=200)), 0)
+    cost = frames.HEADER_BYTES + frames.KEY_BYTES
+    assert session.send_burst(bytes(32), bytes(3 * (100 - cost)), 100 - cost, 0) == 1
 
 
 def test_nothing_can_be_sent_before_the_welcome() -> None:

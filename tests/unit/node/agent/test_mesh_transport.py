@@ -30,14 +30,16 @@ def transport() -> Iterator[MeshTransport]:
     made.close()
 
 
-def test_unproven_path_goes_by_relay_datagram_by_datagram(transport: MeshTransport) -> None:
-    assert transport.send(BestWay(KEY), b"aaabbbc", 3) == 0
-    assert transport.by_relay == [(KEY, 0, b"aaa"), (KEY, 0, b"bbb"), (KEY, 0, b"c")]
+def test_unproven_path_goes_by_relay_in_whole_bursts(transport: MeshTransport) -> None:
+    buffer = bytearray(b"aaabbbc")
+    assert transport.send(BestWay(KEY), memoryview(buffer), 3) == 0
+    buffer[:] = bytes(7)
+    assert transport.by_relay == [(KEY, 0, b"aaabbbc", 3)]
 
 
 def test_answer_by_relay_goes_back_through_its_region(transport: MeshTransport) -> None:
     transport.send(RelayWay(KEY, 9), b"x", 1)
-    assert transport.by_relay == [(KEY, 9, b"x")]
+    assert transport.by_relay == [(KEY, 9, b"x", 1)]
 
 
 def test_peer_that_left_the_netmap_gets_nothing(transport: MeshTransport) -> None:

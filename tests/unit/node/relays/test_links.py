@@ -94,23 +94,24 @@ async def both_connected(a: End, b: End) -> None:
 async def test_datagrams_arrive_with_their_sender() -> None:
     async with relay() as derp_map, two_ends(derp_map) as (a, b):
         await both_connected(a, b)
-        a.links.send([(b.key, 0, b"one"), (b.key, 0, b"two")])
+        a.links.send([(b.key, 0, b"one", 3), (b.key, 0, b"two4", 3)])
         assert await b.next() == (a.key, REGION, b"one")
         assert await b.next() == (a.key, REGION, b"two")
+        assert await b.next() == (a.key, REGION, b"4")
 
 
 async def test_peer_without_a_home_yet_gets_what_waited() -> None:
     async with relay() as derp_map, two_ends(derp_map) as (a, b):
         await both_connected(a, b)
         a.links.configure(derp_map, {b.key: 0})
-        a.links.send([(b.key, 0, b"early")])
+        a.links.send([(b.key, 0, b"early", 5)])
         a.links.configure(derp_map, {b.key: REGION})
         assert await b.next() == (a.key, REGION, b"early")
 
 
 async def test_stranger_gets_nothing() -> None:
     async with relay() as derp_map, two_ends(derp_map) as (a, _):
-        a.links.send([(bytes(32), 0, b"x")])
+        a.links.send([(bytes(32), 0, b"x", 1)])
         assert a.links.dropped == 1
 
 
@@ -120,7 +121,7 @@ async def test_lost_connection_comes_back() -> None:
         a.links.reconnect()
         await until(lambda: not a.links.connected)
         await both_connected(a, b)
-        b.links.send([(a.key, 0, b"again")])
+        b.links.send([(a.key, 0, b"again", 5)])
         assert await a.next() == (b.key, REGION, b"again")
 
 
@@ -134,7 +135,7 @@ async def test_relay_that_accepts_and_then_falls_silent_is_left(
         monkeypatch.setattr(client, "data_received", lambda _: None)
         began = asyncio.get_running_loop().time()
         while not a.troubles.get(REGION):
-            a.links.send([(b.key, 0, b"into the void")])
+            a.links.send([(b.key, 0, b"into the void", 13)])
             await asyncio.sleep(0.05)
             assert asyncio.get_running_loop().time() - began < 10
         assert "fell silent" in a.troubles[REGION]
