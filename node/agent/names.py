@@ -94,6 +94,6 @@ async def _started() -> DnsServer:
             raise
         raise _TakenError(
             f"{SERVICE_ADDRESS} port 53 is taken, perhaps by another agent of this host: its names "
-            "are the ones that are answered; run `postern up --accept-dns=false` to leave it at that"
+            "are the ones that are answered; `postern up --accept-dns=false` leaves it at that"
         ) from None
     return server

@@ -304,6 +304,11 @@ def test_agent_keeps_no_more_privileges_than_it_needs(network: Network) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+def bring_up_second(network: Network, *flags: str) -> None:
+    state = str(network.state("second"))
+    network.lab.run("staging", *postern("up", "--state-dir", state, "--timeout", "60", *flags))
+
+
 @contextlib.contextmanager
 def second_agent(network: Network, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a second agent on staging, in the name of oli, and stop it."""
@@ -317,10 +322,9 @@ def second_agent(network: Network, *flags: str) -> Iterator[subprocess.Popen[byt
     try:
         wait_until(lambda: network.is_answering("second"), "the second agent", 120)
         key, url = network.add_key("oli"), f"http://{HUB_ADDRESS}:8080"
-        command(
-            network, "second", "up", "--login-server", url, "--auth-key", key,
-            "--hostname", "second", "--timeout", "60", *flags,
-        )  # fmt: skip
+        bring_up_second(
+            network, "--login-server", url, "--auth-key", key, "--hostname", "second", *flags
+        )
         network.addresses["second"] = network.status("second")["TailscaleIPs"][0]
         yield agent
     finally:
@@ -366,7 +370,7 @@ def test_names_are_left_alone_where_they_are_not_accepted(network: Network) -> N
         assert not network.status("second")["Health"]
         assert resolver.read_text() == FOREIGN_RESOLVER
         # Only one agent of a host can answer on the service address, and the other says so.
-        command(network, "second", "up", "--accept-dns")
+        bring_up_second(network, "--accept-dns")
         wait_until(
             lambda: any(
                 line.startswith("names: 100.100.100.100 port 53 is taken")

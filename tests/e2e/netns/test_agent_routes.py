@@ -165,7 +165,9 @@ def primary(network: Network) -> str:
     return ""
 
 
-def test_second_router_takes_over_when_the_first_dies(network: Network) -> None:
+@pytest.mark.parametrize("end", ["killed", "cut off without a word"])
+def test_second_router_takes_over_when_the_first_dies(network: Network, end: str) -> None:
+    lab = network.lab
     for host in ROUTERS:
         up(network, host, "--advertise-routes", LAN)
         approve(network, host, LAN)
@@ -173,13 +175,21 @@ def test_second_router_takes_over_when_the_first_dies(network: Network) -> None:
     first = primary(network)
     second = next(host for host in ROUTERS if host != first)
     assert first in ROUTERS
-    kill(network, first)
+    if end == "killed":
+        kill(network, first)
+    else:
+        lab.run("internet", "ip", "link", "set", f"to-{first}", "down")
     died_at = time.monotonic()
-    wait_until(lambda: reaches(network, "ops"), "the other router", 60)
-    took = time.monotonic() - died_at
-    sys.stdout.write(f"{second} took over from {first} {took:.1f} s after it was killed\n")
-    assert primary(network) == second
-    network.start_agent(first)
+    try:
+        wait_until(lambda: reaches(network, "ops"), "the other router", 90)
+        took = time.monotonic() - died_at
+        sys.stdout.write(f"{second} took over from {first} {took:.1f} s after it was {end}\n")
+        assert primary(network) == second
+    finally:
+        if end == "killed":
+            network.start_agent(first)
+        else:
+            lab.run("internet", "ip", "link", "set", f"to-{first}", "up")
     wait_until(lambda: network.status(first)["Self"]["Online"], f"{first} is back")
     for host in ROUTERS:
         up(network, host, "--advertise-routes", "")
