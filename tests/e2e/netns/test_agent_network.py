@@ -16,7 +16,6 @@ from node.agent.privileges import KEPT
 from node.demo.lab import HUB_ADDRESS, LabError
 from node.demo.network import Network, postern, wait_until
 from node.demo.story import CLOSED, EDIT, OPEN, TEST_EDIT
-from node.localapi.client import LocalApiError
 from tests.support.mesh import POLICY, needs_mesh, running_network
 
 if TYPE_CHECKING:
@@ -328,16 +327,15 @@ def second_agent(network: Network, *flags: str) -> Iterator[subprocess.Popen[byt
         network.addresses["second"] = network.status("second")["TailscaleIPs"][0]
         yield agent
     finally:
-        if agent.poll() is None:
-            with contextlib.suppress(LocalApiError):
-                network.ask("second", "POST", "/logout")
         if agent in lab.processes:
             lab.stop(agent)
+        for number in second_nodes(network):
+            network.api("DELETE", f"node/{number}")
         shutil.rmtree(state)
 
 
-def has_second(network: Network) -> bool:
-    return "second" in {node["name"] for node in network.api("GET", "node")["nodes"]}
+def second_nodes(network: Network) -> list[str]:
+    return [n["id"] for n in network.api("GET", "node")["nodes"] if n["name"] == "second"]
 
 
 def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
@@ -358,9 +356,9 @@ def test_second_agent_of_a_host_is_a_node_of_its_own(network: Network) -> None:
 
 def test_ephemeral_node_is_gone_as_soon_as_it_stops(network: Network) -> None:
     with second_agent(network, "--ephemeral", "--accept-dns=false") as agent:
-        assert has_second(network)
+        assert second_nodes(network)
         network.lab.stop(agent)
-        wait_until(lambda: not has_second(network), "it went")
+        wait_until(lambda: not second_nodes(network), "it went")
 
 
 def test_names_are_left_alone_where_they_are_not_accepted(network: Network) -> None:
