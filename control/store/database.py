@@ -7,10 +7,12 @@ start of their transaction, so that none fails half-way for being late.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import aiosqlite
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -27,6 +29,8 @@ __all__ = ["Database", "normalised_url"]
 MIGRATIONS = Path(__file__).with_name("migrations")
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _BUSY_TIMEOUT_MS = 10_000
+_ROWS_AT_ONCE = 64
+T = TypeVar("T")
 
 
 def normalised_url(text: str) -> sa.URL:
@@ -58,9 +62,11 @@ class Database:
         Raises InvalidRequestError for one of a newer version of Postern.
         """
         url = normalised_url(url_text)
-        engine = create_async_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
         if url.get_backend_name() == "sqlite":
+            engine = create_async_engine(url, connect_args={"async_creator_fn": _SteadyConnection})
             _prepare_sqlite(engine)
+        else:
+            engine = create_async_engine(url, pool_pre_ping=True)
         database = cls(engine)
         try:
             async with database.writing() as connection:
@@ -104,7 +110,7 @@ class Database:
                 on_durable()
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for work whatever happens; being cancelled meanwhile takes effect afterwards."""
     running, waiting = asyncio.ensure_future(work), asyncio.current_task()
     is_cancelled = False
@@ -117,7 +123,26 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
         # The same request, put off: whoever counts requests, as timeouts do, still counts one.
         waiting.uncancel()
         waiting.cancel()
-    running.result()
+    return running.result()
+
+
+class _SteadyConnection(aiosqlite.Connection):
+    """A connection to SQLite whose statements are waited for, even by who is being cancelled.
+
+    A statement goes on in its thread all the same. Whoever left it there would give a connection
+    back that may hold the file's write lock until nothing refers to the statement any more.
+    """
+
+    def __init__(self, database: str, **options: Any) -> None:
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(database, **options)
+
+        super().__init__(connect, _ROWS_AT_ONCE)
+        # One that is left open must not keep the process from ending.
+        self._thread.daemon = True
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await _to_the_end(super()._execute(fn, *args, **kwargs))
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

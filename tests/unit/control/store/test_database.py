@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,6 +95,46 @@ async def test_what_follows_from_a_commit_follows_although_nobody_waits(
         async with database.writing() as transaction:
             for user in found:
                 await queries.delete_user(transaction, user.id)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_writer_that_is_cancelled_in_a_statement_leaves_no_lock_behind(
+    tmp_path: Path, times: int
+) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path / 'control.db'}")
+    outcomes: list[BaseException] = []
+    is_writing = asyncio.Event()
+
+    async def write() -> None:
+        try:
+            async with database.writing() as transaction:
+                await queries.add_user(transaction, user_record())
+                is_writing.set()
+                for _ in range(100):
+                    await transaction.exec_driver_sql(
+                        "INSERT INTO audit_log (at, actor, action, target, details) "
+                        "VALUES (0, '', '', '', '{}') RETURNING id"
+                    )
+                    await asyncio.sleep(0)
+        except BaseException as error:
+            # Whoever logs it keeps all that it refers to.
+            outcomes.append(error)
+            raise
+
+    for turns in range(40):
+        is_writing.clear()
+        writing = asyncio.create_task(write())
+        await is_writing.wait()
+        # A stream ends, then its connection: who serves them is cancelled at each.
+        for _ in range(times):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writing.cancel()
+        await asyncio.wait({writing})
+        with closing(sqlite3.connect(tmp_path / "control.db", timeout=1)) as other:
+            other.execute("BEGIN IMMEDIATE")
+    await database.close()
+    assert {type(error) for error in outcomes} == {asyncio.CancelledError}
 
 
 async def test_time_limit_around_a_commit_is_still_a_time_limit(database: Database) -> None:
