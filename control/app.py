@@ -219,12 +219,14 @@ async def _compose(
             page_url_prefix=f"{config.server_url.rstrip('/')}/auth/",
         ),
     )
+    relay = EmbeddedRelay(config, ledger) if config.derp.server.enabled else None
     listener = Listener(
         Door(
             most=connection_limit(config.max_connections),
             is_trusted=lambda address: _is_proxy(config, address),
         ),
         long_paths=frozenset({"/ts2021"}),
+        front=None if relay is None else relay.front,
     )
     remote_of = _remote_finder(config)
     journal = Journal(
@@ -266,7 +268,7 @@ async def _compose(
         sign_in=None
         if config.oidc is None
         else _sign_in(config, config.oidc, ledger, registrar, logins, checks),
-        relay=EmbeddedRelay(config, ledger) if config.derp.server.enabled else None,
+        relay=relay,
     )
 
 
@@ -363,16 +365,10 @@ async def _listen(server: ControlServer) -> web.AppRunner:
         server.relay.add_routes(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
-    if server.relay is None:
-        make = runner.server
-        if make is None:
-            raise AssertionError("a runner that was set up has a server")
-        server.port = await server.listener.start(make, config.listen_addr, _tls(config))
-    else:
-        # The relay looks at connections first, and bounds them itself.
-        host, _, port = config.listen_addr.rpartition(":")
-        await server.relay.site(runner, host.strip("[]"), int(port), _tls(config)).start()
-        server.port = runner.addresses[0][1]
+    make = runner.server
+    if make is None:
+        raise AssertionError("a runner that was set up has a server")
+    server.port = await server.listener.start(make, config.listen_addr, _tls(config))
     _log.info("listening", address=config.listen_addr, port=server.port)
     return runner
 

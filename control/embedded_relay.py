@@ -6,22 +6,23 @@ node that stops being one is cut off from the relay in the same moment.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
 
 from control.errors import InvalidRequestError
 from control.keys import KeyTextError, NodePublic
 from control.wire import DerpNode, DerpRegion
-from relay.app import Relay, RelayConfig
+from relay.app import Host, Relay, RelayConfig
 from relay.key_file import load_server_key
 from relay.server.metrics import exposition
 
 if TYPE_CHECKING:
-    import ssl
+    import asyncio
+    from collections.abc import Callable
+
+    from aiohttp import web
 
     from control.config import ControlConfig
     from control.registry.ledger import Change, Ledger
@@ -89,11 +90,17 @@ class EmbeddedRelay:
         """Put the probes and the WebSocket upgrade in place."""
         app.add_routes(self._relay.pages.derp_routes())
 
-    def site(
-        self, runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None
-    ) -> web.BaseSite:
-        """Return a listener that serves DERP, and everything else by the runner's application."""
-        return _RelaySite(self._relay, runner, host, port, tls)
+    def front(
+        self,
+        http: Callable[[], asyncio.Protocol],
+        on_known: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> asyncio.Protocol:
+        """Return what looks at a connection first, as `control.http.listener.Front` asks.
+
+        DERP's upgrade must not go through an HTTP server: frames may follow the request at once.
+        """
+        return self._relay.first_protocol(http, Host(on_known, on_lost))
 
     def metrics(self) -> bytes:
         """Return the relay's counters in Prometheus' text form."""
@@ -129,40 +136,3 @@ class EmbeddedRelay:
     async def close(self) -> None:
         """Stop everything."""
         await self._relay.close()
-
-
-class _RelaySite(web.BaseSite):
-    """A TCP site whose connections are looked at by the relay first.
-
-    DERP's upgrade must not go through an HTTP server: frames may follow the request at once.
-    """
-
-    def __init__(
-        self,
-        relay: Relay,
-        runner: web.AppRunner,
-        host: str,
-        port: int,
-        tls: ssl.SSLContext | None,
-    ) -> None:
-        super().__init__(runner)
-        self._relay = relay
-        self._tls = tls
-        self._address = (host, port)
-
-    @property
-    def name(self) -> str:
-        """The URL of the listener."""
-        scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{self._address[0]}:{self._address[1]}"
-
-    async def start(self) -> None:
-        """Listen."""
-        await super().start()
-        http = self._runner.server
-        if http is None:
-            raise RuntimeError("the runner is not set up")
-        factory = self._relay.listener_factory(http, self._tls)
-        self._server = await asyncio.get_running_loop().create_server(
-            factory, *self._address, reuse_address=True
-        )

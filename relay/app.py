@@ -1,7 +1,7 @@
 """A relay put together: listeners, STUN, mesh links, admission. Runs alone or inside control.
 
 Alone: `async with Relay(config, admission): …`. Inside another server: the host keeps its own
-listener and gives its protocol factory to `listener_factory`, or hands over single connections;
+listener and asks `first_protocol` about every connection, or `listener_factory` about all of them;
 `pages.derp_routes()` are the HTTP endpoints a relay must answer.
 """
 
@@ -21,6 +21,7 @@ from relay.dial import DialError, RelayAddress, dial
 from relay.handshake import ServerInfo
 from relay.mesh import RECONNECT_S, MeshLink
 from relay.ratelimit import RateLimit
+from relay.server.connection import Host, HttpSniffer
 from relay.server.gate import GatedListener
 from relay.server.hub import Hub
 from relay.server.pages import Pages, build_application, build_portal_application
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from control.keys import MeshKey, NodePrivate
     from relay.admission import Admission
 
-__all__ = ["Relay", "RelayConfig"]
+__all__ = ["Host", "Relay", "RelayConfig"]
 
 log = logging.getLogger("relay")
 
@@ -157,6 +158,15 @@ class Relay:
         """Return a protocol factory that takes DERP upgrades and leaves the rest to `fallback`."""
         gate = AcceptGate(self._config.accept_rate, now=self.hub.now())
         return GatedListener(self.hub, gate, fallback, tls)
+
+    def first_protocol(
+        self, fallback: Callable[[], asyncio.Protocol], host: Host
+    ) -> asyncio.Protocol:
+        """Return what looks at one connection of a host that counts and secures them itself.
+
+        It takes DERP upgrades; anything else goes, from its first byte on, to `fallback`.
+        """
+        return HttpSniffer(self.hub, fallback, host=host)
 
     def start_timers(self) -> None:
         """Start what runs beside the listeners; a host without our listeners calls this itself."""

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from control.http.door import Door, Visit
 
+    Front = Callable[
+        [Callable[[], asyncio.Protocol], Callable[[], None], Callable[[], None]], asyncio.Protocol
+    ]
+    """Makes what looks at a connection before aiohttp does. It is given what makes aiohttp's side,
+    what to call when somebody it kept for itself is known, and when that connection is over."""
     Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 __all__ = ["Listener", "connection_limit"]
@@ -53,9 +58,12 @@ def connection_limit(wanted: int) -> int:
 class Listener:
     """Sockets of one application. `middleware` has to be the application's outermost."""
 
-    def __init__(self, door: Door, *, long_paths: frozenset[str]) -> None:
+    def __init__(
+        self, door: Door, *, long_paths: frozenset[str], front: Front | None = None
+    ) -> None:
         """Let requests for `long_paths` last as long as they do, and prove nothing by it."""
         self.door = door
+        self._front = front
         self._long_paths = long_paths
         self._guards: dict[asyncio.BaseTransport, _Guard] = {}
         self._sockets: list[socket.socket] = []
@@ -148,11 +156,11 @@ class Listener:
         tls: ssl.SSLContext | None,
     ) -> None:
         limit_s = None if tls is None else HEAD_S
-        guard = _Guard(make(), visit, self._guards, self.door)
+        first = self._first_protocol(_Guard(make(), visit, self._guards, self.door))
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: guard,
+                lambda: first,
                 accepted,
                 ssl=tls,
                 ssl_handshake_timeout=limit_s,
@@ -167,6 +175,14 @@ class Listener:
             accepted.close()
             self.door.leave(visit)
             raise
+
+    def _first_protocol(self, guard: _Guard) -> asyncio.Protocol:
+        if self._front is None:
+            return guard
+        visit = guard.visit
+        return self._front(
+            lambda: guard, partial(self.door.prove, visit), partial(self.door.leave, visit)
+        )
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

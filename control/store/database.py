@@ -135,14 +135,16 @@ class _SteadyConnection(aiosqlite.Connection):
 
     def __init__(self, database: str, **options: Any) -> None:
         def connect() -> sqlite3.Connection:
-            return sqlite3.connect(database, **options)
+            opened: sqlite3.Connection = sqlite3.connect(database, **options)
+            return opened
 
         super().__init__(connect, _ROWS_AT_ONCE)
         # One that is left open must not keep the process from ending.
         self._thread.daemon = True
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await _to_the_end(super()._execute(fn, *args, **kwargs))
+        work = super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return await _to_the_end(work)
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from ipaddress import IPv4Address, ip_address
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from relay.errors import Fault, RemoteFaultError
 from relay.server.hub import EAGER_BYTES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relay.server.hub import Hub
     from relay.session_server import ServerSession
 
-__all__ = ["DerpLink", "HttpSniffer", "peer_of", "round_trip_of", "write_now"]
+__all__ = ["DerpLink", "Host", "HttpSniffer", "peer_of", "round_trip_of", "write_now"]
 
 HIGH_WATER_BYTES = 128 * 1024
 LOW_WATER_BYTES = 32 * 1024
@@ -99,10 +99,12 @@ class DerpLink(asyncio.BufferedProtocol):
         *,
         is_ideal: bool,
         on_known: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._hub = hub
         self._transport = transport
         self._on_known = on_known
+        self._on_lost = on_lost
         self._reading_paused = False
         self._resume_timer: asyncio.TimerHandle | None = None
         has_tls = transport.get_extra_info("sslcontext") is not None
@@ -216,6 +218,23 @@ class DerpLink(asyncio.BufferedProtocol):
         self.session.disconnected()
         self._hub.forget(self)
         self._on_known()
+        self._on_lost()
+
+
+class Host(NamedTuple):
+    """What a server that accepts connections itself hears of those that speak DERP.
+
+    Those that do not are its own again.
+    """
+
+    on_known: Callable[[], None]
+    """The client has said who it is, and may be here or not."""
+    on_lost: Callable[[], None]
+    """The connection is over; nothing else will say so."""
+
+
+def _nothing() -> None:
+    """Do nothing: who listens for nobody else has nothing to tell."""
 
 
 class HttpSniffer(asyncio.Protocol):
@@ -233,8 +252,10 @@ class HttpSniffer(asyncio.Protocol):
         on_done: Callable[[], None] = lambda: None,
         *,
         takes_derp: bool = True,
+        host: Host | None = None,
     ) -> None:
         self._hub = hub
+        self._host = host
         self._fallback = fallback
         self._on_done = on_done
         self._takes_derp = takes_derp
@@ -248,6 +269,10 @@ class HttpSniffer(asyncio.Protocol):
         tune(transport)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(HEAD_S, self._transport.abort)
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            versions = self._hub.counters.tls_versions
+            versions[secured.version()] = versions.get(secured.version(), 0) + 1
         self._look(self._transport)
 
     def data_received(self, data: bytes) -> None:
@@ -280,7 +305,12 @@ class HttpSniffer(asyncio.Protocol):
         rest = bytes(self._head[head.length_bytes :])
         if not head.has_fast_start:
             transport.write(encode_switching(self._hub.identity.public))
-        link = DerpLink(self._hub, transport, is_ideal=head.is_ideal, on_known=self._on_done)
+        on_known, on_lost = self._on_done, _nothing
+        if self._host is not None:
+            on_known, on_lost = self._host.on_known, self._host.on_lost
+        link = DerpLink(
+            self._hub, transport, is_ideal=head.is_ideal, on_known=on_known, on_lost=on_lost
+        )
         transport.set_protocol(link)
         if rest:
             link.feed(rest)
@@ -297,6 +327,8 @@ class HttpSniffer(asyncio.Protocol):
         """Forget a client that left before it said what it wanted."""
         self._cancel_timer()
         self._on_done()
+        if self._host is not None:
+            self._host.on_lost()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -86,9 +86,6 @@ class GatedListener:
         if secured is None:
             sniffer.connection_lost(None)
             return
-        version = secured.get_extra_info("ssl_object").version()
-        versions = self.hub.counters.tls_versions
-        versions[version] = versions.get(version, 0) + 1
         sniffer.connection_made(secured)
 
 

@@ -84,6 +84,18 @@ async def test_members_reach_each_other_through_it(tmp_path: Path) -> None:
         beta.live.close()
 
 
+async def test_its_clients_are_counted_like_everybody(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as (control, tls):
+        node, door = await member(control, tls, "alpha"), control.server.listener.door
+        alpha = await connect(control, tls, node.key)
+        async with asyncio.timeout(60):
+            while (len(door), door.unproven) != (1, 0):  # noqa: ASYNC110  nothing to wait on
+                await asyncio.sleep(0.01)
+            alpha.live.close()
+            while len(door):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_strangers_are_refused(tmp_path: Path) -> None:
     async with relaying(tmp_path) as (control, tls):
         with pytest.raises(DialError):

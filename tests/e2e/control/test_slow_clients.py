@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,16 +13,34 @@ from control.channel import driver
 from control.http import listener
 from control.noise import Initiator
 from node.session.login import Registered
+from relay.server import connection
 from tests.e2e.control.test_tls import secured
 from tests.support.control_server import TestNode, control_config, running_control
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.support.control_server import Control
 
 LIMIT_S = 0.3
 PATIENCE_S = 60.0
+
+
+@pytest.fixture(params=["plain", "relay"])
+def derp(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Without and with a relay that looks at every connection first."""
+    if request.param == "plain":
+        return {}
+    key = str(tmp_path / "derp.key")
+    relay = {"enabled": True, "private_key_path": key, "stun_listen_addr": ""}
+    return {"derp": {"server": relay}, "server_url": "https://127.0.0.1:8443"}
+
+
+@pytest.fixture
+async def control(tmp_path: Path, derp: dict[str, Any]) -> AsyncIterator[Control]:
+    async with running_control(control_config(tmp_path, **derp)) as running:
+        yield running
 
 
 async def open_to(control: Control) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -61,6 +79,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         (listener, "KEEP_ALIVE_S"),
         (listener, "REQUEST_S"),
         (driver, "PROOF_S"),
+        (connection, "HEAD_S"),
     ):
         monkeypatch.setattr(module, name, LIMIT_S)
 
@@ -121,8 +140,9 @@ async def test_handshake_without_a_sequel_is_closed(control: Control) -> None:
 
 
 @pytest.mark.usefixtures("short")
-async def test_tls_handshake_has_a_limit(tmp_path: Path) -> None:
+async def test_tls_handshake_has_a_limit(tmp_path: Path, derp: dict[str, Any]) -> None:
     config, _ = await asyncio.to_thread(secured, tmp_path)
+    config = control_config(tmp_path, tls=config.tls, **derp)
     async with running_control(config) as control:
         reader, writer = await open_to(control)
         # The first bytes of a record that never comes.
@@ -151,8 +171,8 @@ async def test_handshakes_that_were_begun_are_few(
         writer.close()
 
 
-async def test_connections_are_bounded(tmp_path: Path) -> None:
-    config = control_config(tmp_path, max_connections=8)
+async def test_connections_are_bounded(tmp_path: Path, derp: dict[str, Any]) -> None:
+    config = control_config(tmp_path, max_connections=8, **derp)
     async with running_control(config) as control:
         opened = [await open_to(control) for _ in range(6)]
         # Four are half of eight; all of these come from one address.
