@@ -15,10 +15,13 @@ from node.disco.errors import DiscoError, DiscoFault
 from node.transport.endpoint import Endpoint
 
 __all__ = [
+    "ROUND_BYTES",
     "TRANSACTION_BYTES",
     "AllocateRequest",
     "AllocateResponse",
     "BindStep",
+    "Birthday",
+    "BirthdayStep",
     "CallMeMaybe",
     "CallMeMaybeVia",
     "Message",
@@ -35,6 +38,7 @@ __all__ = [
 TRANSACTION_BYTES = 12
 KEY_BYTES = 32
 ADDRESS_BYTES = 18
+ROUND_BYTES = 8
 _MAPPED = bytes(10) + b"\xff\xff"
 _BIND_BYTES = 72
 _RELAY = struct.Struct(">32s64sQIQQ")
@@ -52,6 +56,8 @@ class MessageType(IntEnum):
     CALL_ME_MAYBE_VIA = 7
     ALLOCATE_REQUEST = 8
     ALLOCATE_RESPONSE = 9
+    BIRTHDAY = 0xB0
+    """Ours alone; far from the numbers in use, and ignored by whoever does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,34 @@ class AllocateResponse:
     endpoint: RelayEndpoint
 
 
+class BirthdayStep(IntEnum):
+    """What is said before ports are guessed (`node.paths.birthday_rounds`)."""
+
+    INVITE = 1
+    """Open many sockets towards this address, if your NAT is a hard one."""
+    OPEN = 2
+    """They are open: guess ports of this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birthday:
+    """One step of a round of port guessing. Travels by relay only."""
+
+    step: BirthdayStep
+    round: bytes
+    """Eight random bytes of the inviting side, repeated in the answer."""
+    endpoint: Endpoint
+
+
 Message = (
-    Ping | Pong | CallMeMaybe | RelayBinding | CallMeMaybeVia | AllocateRequest | AllocateResponse
+    Ping
+    | Pong
+    | CallMeMaybe
+    | RelayBinding
+    | CallMeMaybeVia
+    | AllocateRequest
+    | AllocateResponse
+    | Birthday
 )
 
 
@@ -160,6 +192,8 @@ def pack(message: Message) -> bytes:
         case AllocateResponse(generation, endpoint):
             body = generation.to_bytes(4, "big") + _pack_relay(endpoint)
             return _headed(MessageType.ALLOCATE_RESPONSE, body)
+        case Birthday(step, round_, endpoint):
+            return _headed(MessageType.BIRTHDAY, bytes([step]) + round_ + pack_address(endpoint))
 
 
 def parse(plaintext: bytes) -> Message:
@@ -189,6 +223,8 @@ def parse(plaintext: bytes) -> Message:
         case MessageType.ALLOCATE_RESPONSE:
             _need(body, 4)
             return AllocateResponse(int.from_bytes(body[:4], "big"), _relay(body[4:]))
+        case MessageType.BIRTHDAY:
+            return _birthday(body)
         case _:
             raise DiscoError(DiscoFault.UNKNOWN_TYPE)
 
@@ -221,6 +257,14 @@ def _call_me_maybe(version: int, body: bytes) -> CallMeMaybe:
     if version or len(body) % ADDRESS_BYTES:
         return CallMeMaybe(())
     return CallMeMaybe(_addresses(body))
+
+
+def _birthday(body: bytes) -> Birthday:
+    _need(body, 1 + ROUND_BYTES + ADDRESS_BYTES)
+    if body[0] not in set(BirthdayStep):
+        raise DiscoError(DiscoFault.UNKNOWN_TYPE)
+    at = 1 + ROUND_BYTES
+    return Birthday(BirthdayStep(body[0]), body[1:at], _address(body[at : at + ADDRESS_BYTES]))
 
 
 def _address(data: bytes) -> Endpoint:

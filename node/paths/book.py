@@ -14,16 +14,20 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from node.disco.errors import DiscoError, DiscoFault
-from node.disco.messages import CallMeMaybe, Message, Ping, Pong
+from node.disco.messages import Birthday, CallMeMaybe, Message, Ping, Pong
 from node.disco.sealing import DiscoSealer
+from node.paths.birthday_rounds import BirthdayRounds, OwnNat
 from node.paths.news import (
     BookEvent,
     CallMeMaybeWanted,
     EndpointsWanted,
     Outgoing,
+    PathChanged,
+    PathKind,
     PathNews,
     PeerSeenAt,
     Route,
+    SparesWanted,
     ToAddress,
     ToRelay,
 )
@@ -81,11 +85,12 @@ class PathBook:
         self._peers: dict[bytes, _Peer] = {}
         self._by_disco: dict[bytes, list[bytes]] = {}
         self._seen = SeenAddresses()
+        self._rounds = BirthdayRounds(node_key, entropy, is_allowed)
         self._ticking: set[bytes] = set()
         self._own: tuple[Endpoint, ...] = ()
         self._own_at: float | None = None
         self._calls_waiting: set[bytes] = set()
-        self._out: list[ToAddress | ToRelay] = []
+        self._out: list[ToAddress | ToRelay | SparesWanted] = []
         self._events: deque[BookEvent] = deque()
         self.dropped: Counter[DiscoFault] = Counter()
         """Disco packets that said nothing to us, by reason."""
@@ -108,14 +113,15 @@ class PathBook:
         """Return what happened next, None when nothing did."""
         return self._events.popleft() if self._events else None
 
-    def transmit(self) -> list[ToAddress | ToRelay]:
-        """Return the packets to send now, in order."""
+    def transmit(self) -> list[ToAddress | ToRelay | SparesWanted]:
+        """Return the packets to send now, and what to do with spare sockets, in order."""
         out, self._out = self._out, []
         return out
 
     def deadline(self) -> float | None:
         """Return when `on_deadline` has something to do."""
-        due = (self._peers[key].path.deadline() for key in self._ticking)
+        due = [self._peers[key].path.deadline() for key in self._ticking]
+        due.append(self._rounds.deadline())
         return min((at for at in due if at is not None), default=None)
 
     def on_deadline(self, now: float) -> None:
@@ -126,6 +132,10 @@ class PathBook:
             if due is not None and due <= now:
                 path.on_deadline(now)
             self._settle(key, now)
+        due = self._rounds.deadline()
+        if due is not None and due <= now:
+            self._rounds.on_deadline(now)
+            self._settle_rounds()
 
     # What changes.
 
@@ -141,6 +151,11 @@ class PathBook:
             by_disco[addresses.disco_key].append(key)
         self._by_disco = dict(by_disco)
         self._sealer.set_peers(self._by_disco)
+        self._settle_rounds()
+
+    def set_own_nat(self, nat: OwnNat | None) -> None:
+        """Take what STUN says of our NAT, which decides our part in guessing ports; None: none."""
+        self._rounds.set_own_nat(nat)
 
     def set_own_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Take our own endpoints, fresh from STUN; whoever waited for them is told now."""
@@ -153,6 +168,8 @@ class PathBook:
     def reset(self, now: float) -> None:
         """Start over with every peer: our own network changed."""
         self._own_at = None
+        self._rounds.reset()
+        self._settle_rounds()
         for key, peer in self._peers.items():
             peer.path.reset(now)
             self._settle(key, now)
@@ -165,6 +182,9 @@ class PathBook:
         if peer is None:
             return None
         route = peer.path.route(now)
+        if route.endpoint is None:
+            self._rounds.note_relayed(node_key, now)
+            self._settle_rounds()
         self._settle(node_key, now)
         return route
 
@@ -191,8 +211,8 @@ class PathBook:
             peer.path.note_unreachable(endpoint, now)
             self._settle(node_key, now)
 
-    def receive_udp(self, packet: bytes, source: Endpoint, now: float) -> None:
-        """Take a disco packet from the UDP socket."""
+    def receive_udp(self, packet: bytes, source: Endpoint, now: float, spare: int = 0) -> None:
+        """Take a disco packet from the UDP socket, or from a spare one by its number."""
         opened = self._open(packet)
         if opened is None:
             return
@@ -204,7 +224,9 @@ class PathBook:
         path = self._peers[key].path
         match message:
             case Ping():
-                path.receive_ping(message, source, now)
+                if not spare or self._rounds.take_ping(key, spare, source, now):
+                    self._settle_rounds()
+                    path.receive_ping(message, source, now)
             case Pong():
                 self._receive_pong(sender, message, source, now)
             case _:
@@ -230,6 +252,10 @@ class PathBook:
                 peer.path.receive_pong(message, None, now)
             case CallMeMaybe():
                 peer.path.receive_call_me_maybe(message, now)
+            case Birthday():
+                is_relayed = peer.path.kind(now) is PathKind.RELAYED
+                self._rounds.receive(node_key, message, is_relayed=is_relayed, now=now)
+                self._settle_rounds()
             case _:
                 return
         self._settle(node_key, now)
@@ -251,7 +277,12 @@ class PathBook:
     def _receive_pong(self, disco_key: bytes, message: Pong, source: Endpoint, now: float) -> None:
         # A transaction is 96 random bits: only the node that was asked knows it.
         for key in self._by_disco.get(disco_key, []):
-            self._peers[key].path.receive_pong(message, source, now)
+            path = self._peers[key].path
+            guess = self._rounds.answered(key, message.transaction)
+            if guess is not None:
+                path.receive_guessed(message, guess, source, now)
+            else:
+                path.receive_pong(message, source, now)
             self._settle(key, now)
 
     # How it leaves.
@@ -268,11 +299,22 @@ class PathBook:
                 case PeerSeenAt(endpoint):
                     self._seen.note(node_key, endpoint)
                 case _:
+                    if isinstance(event, PathChanged):
+                        self._rounds.note_path(node_key, event)
+                        self._settle_rounds()
                     self._events.append(PathNews(node_key, event))
         if peer.path.deadline() is None:
             self._ticking.discard(node_key)
         else:
             self._ticking.add(node_key)
+
+    def _settle_rounds(self) -> None:
+        """Collect what rounds of port guessing want sent, after which sockets they want."""
+        wanted = self._rounds.spares_wanted()
+        if wanted is not None:
+            self._out.append(wanted)
+        for key, outgoing in self._rounds.transmit():
+            self._seal(self._peers[key], outgoing)
 
     def _seal(self, peer: _Peer, outgoing: Outgoing) -> None:
         addresses = peer.addresses
@@ -280,7 +322,7 @@ class PathBook:
             return
         packet = self._sealer.seal(outgoing.message, addresses.disco_key)
         if outgoing.endpoint is not None:
-            self._out.append(ToAddress(packet, outgoing.endpoint))
+            self._out.append(ToAddress(packet, outgoing.endpoint, outgoing.spare))
             return
         region = outgoing.relay_region or addresses.home_region
         if region:
@@ -307,6 +349,7 @@ class PathBook:
         elif peer.addresses.disco_key != addresses.disco_key:
             # The peer started anew: what its former self proved says nothing.
             peer.path.reset(now)
+            self._rounds.forget(key)
         peer.addresses = addresses
         peer.path.set_candidates(addresses.endpoints, now)
         self._settle(key, now)
@@ -316,3 +359,4 @@ class PathBook:
         self._ticking.discard(key)
         self._calls_waiting.discard(key)
         self._seen.forget(key)
+        self._rounds.forget(key)

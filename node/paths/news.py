@@ -7,7 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from node.disco.messages import CallMeMaybe, Ping, Pong
+    from collections.abc import Mapping
+
+    from node.disco.messages import Birthday, CallMeMaybe, Ping, Pong
     from node.transport.endpoint import Endpoint
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "PeerSeenAt",
     "PingAnswered",
     "Route",
+    "SparesWanted",
     "ToAddress",
     "ToRelay",
 ]
@@ -47,10 +50,12 @@ class Route:
 class Outgoing:
     """A disco message to seal and send; without an endpoint it goes by the peer's relay."""
 
-    message: Ping | Pong | CallMeMaybe
+    message: Ping | Pong | CallMeMaybe | Birthday
     endpoint: Endpoint | None
     relay_region: int = 0
     """For an answer by relay: the region the question came through; 0 means the peer's home."""
+    spare: int = 0
+    """The number of the spare socket to send from; 0 is the main one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,11 @@ PathEvent = PathChanged | PeerSeenAt | CallMeMaybeWanted | PingAnswered
 
 @dataclass(frozen=True, slots=True)
 class ToAddress:
-    """A sealed packet for the UDP socket."""
+    """A sealed packet for the UDP socket, or for a spare one by its number."""
 
     packet: bytes
     endpoint: Endpoint
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,16 @@ class ToRelay:
     packet: bytes
     node_key: bytes
     region: int
+
+
+@dataclass(frozen=True, slots=True)
+class SparesWanted:
+    """Which spare sockets may stay open; all others are closed at once."""
+
+    opening: range
+    """Numbers of those that send now or did, and wait for a guess."""
+    bound: Mapping[Endpoint, int]
+    """What goes to one of these addresses leaves from this spare socket, and no other."""
 
 
 @dataclass(frozen=True, slots=True)

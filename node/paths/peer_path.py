@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from control.keys import Entropy
+    from node.paths.birthday import Guess
     from node.transport.endpoint import Endpoint
 
 __all__ = ["PeerPath"]
@@ -190,6 +191,14 @@ class PeerPath:
             is_silent = not self._proof.has_data_since(question.sent_at)
             is_followed = question.purpose is Purpose.FOLLOW and is_silent
             self._consider(Quality(question.endpoint, latency_ns), now, is_followed=is_followed)
+
+    def receive_guessed(self, pong: Pong, guess: Guess, source: Endpoint, now: float) -> None:
+        """Take the answer to a guessed port: an address like any other that answered."""
+        keep = self._best.endpoint if self._best else None
+        if self._candidates.add(guess.endpoint, Origin.REFLEXIVE, now, keep) is not None:
+            question = Question(guess.endpoint, guess.sent_at, Purpose.DISCOVERY)
+            self._questions[guess.transaction] = question
+            self.receive_pong(pong, source, now)
 
     def receive_call_me_maybe(self, message: CallMeMaybe, now: float) -> None:
         """Ping everything the peer asks to be pinged at; answering in kind would never end."""

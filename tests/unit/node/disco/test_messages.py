@@ -118,6 +118,24 @@ def test_geneve_header(case: dict[str, Any]) -> None:
     assert geneve.pack_header(header) == packet[: geneve.HEADER_BYTES]
 
 
+@pytest.mark.parametrize("step", messages.BirthdayStep)
+def test_birthday_message_survives_reading_and_writing(step: messages.BirthdayStep) -> None:
+    message = messages.Birthday(step, b"12345678", PAIR[0])
+    plaintext = messages.pack(message)
+    assert plaintext == bytes((0xB0, 0, step)) + b"12345678" + messages.pack_address(PAIR[0])
+    assert messages.parse(plaintext + b"later versions say more") == message
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [(bytes((3,)) + bytes(26), DiscoFault.UNKNOWN_TYPE), (bytes((1,)) * 26, DiscoFault.SHORT)],
+)
+def test_birthday_message_that_is_none(body: bytes, fault: DiscoFault) -> None:
+    with pytest.raises(DiscoError) as caught:
+        messages.parse(bytes((0xB0, 0)) + body)
+    assert caught.value.fault is fault
+
+
 def test_strangers_packet_is_dropped_before_any_crypto() -> None:
     alice, bob = sealers()
     packet = alice.seal(messages.Ping(TX), bob.public)

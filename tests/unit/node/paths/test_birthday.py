@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.paths.birthday import (
-    GUESSES_PER_SECOND,
+    ANSWER_S,
+    BURST,
+    LONGEST_S,
     MAX_GUESSES,
-    BirthdayProber,
-    Role,
+    OPEN_S,
+    PACKETS_PER_SECOND,
+    SOCKETS,
+    PortGuesser,
+    SocketSpread,
     hit_probability,
-    role_for,
 )
+from node.transport.endpoint import Endpoint
 from tests.support.relay_pair import SeededEntropy
 
 HARD = IPv4Address("203.0.113.50")
+EASY = Endpoint.parse("203.0.113.60:4000")
+START = 987_654.3
+waits = st.lists(st.floats(0.0, 3.0), max_size=60)
 
 
 @pytest.mark.parametrize(
@@ -27,52 +38,72 @@ def test_probability_is_the_known_one(guesses: int, percent: float) -> None:
     assert hit_probability(guesses) * 100 == pytest.approx(percent, abs=0.1)
 
 
-def test_hard_side_opens_sockets_and_easy_side_guesses() -> None:
-    hard = role_for(is_own_nat_hard=True, is_peer_nat_hard=False)
-    easy = role_for(is_own_nat_hard=False, is_peer_nat_hard=True)
-    assert hard is not None
-    assert easy is not None
-    assert (hard.role, easy.role) == (Role.OPEN_SOCKETS, Role.GUESS)
+def test_round_that_is_not_disturbed_makes_every_guess() -> None:
+    guesser = PortGuesser(SeededEntropy(), HARD, START)
+    now, ports, transactions = START, [], set()
+    while not guesser.is_over(now):
+        for guess in guesser.due(now):
+            assert guess.endpoint.ip == HARD
+            ports.append(guess.endpoint.port)
+            transactions.add(guess.transaction)
+        now = max(now, guesser.deadline())
+    # Rounding may cost the guess that is due as the time ends.
+    assert len(ports) >= MAX_GUESSES - 1
+    assert len(set(ports)) == len(ports) == len(transactions)
+    assert all(1024 <= port <= 65_535 for port in ports)
+    assert now <= START + LONGEST_S + ANSWER_S + 0.1
 
 
-@pytest.mark.parametrize("is_hard", [False, True])
-def test_like_and_like_do_not_guess(is_hard: bool) -> None:
-    assert role_for(is_own_nat_hard=is_hard, is_peer_nat_hard=is_hard) is None
+def test_guess_is_known_by_its_transaction_alone() -> None:
+    guesser = PortGuesser(SeededEntropy(), HARD, START)
+    [guess] = guesser.due(START)
+    assert guesser.answered(guess.transaction) == guess
+    assert guesser.answered(b"x" * 12) is None
 
 
-def test_guesses_are_distinct_bounded_and_paced() -> None:
-    prober = BirthdayProber(SeededEntropy())
-    start = 987_654.3
-    assert prober.start(HARD, start)
-    seen = []
-    for _ in range(MAX_GUESSES):
-        due = prober.deadline()
-        assert due is not None
-        seen += prober.due(due)
-        assert len(seen) <= (due - start) * GUESSES_PER_SECOND + 1.001
-    assert not prober.is_running
-    assert len(set(seen)) == len(seen) == MAX_GUESSES
-    assert all(1024 <= guess.port <= 65_535 for guess in seen)
-    assert prober.deadline() is None
+def test_every_socket_sends_once_and_all_stay_open_for_a_whole_round_of_guesses() -> None:
+    spread = SocketSpread(EASY, range(7, 7 + SOCKETS), START)
+    now = START
+    sent: list[int] = list(spread.due(now))
+    while not spread.is_open:
+        now = max(now, spread.deadline())
+        sent += spread.due(now)
+    assert sent == list(range(7, 7 + SOCKETS))
+    assert spread.deadline() == now + OPEN_S
+    assert not spread.is_over(now + LONGEST_S)
+    assert spread.is_over(now + OPEN_S)
 
 
-def test_late_timer_does_not_become_a_burst_beyond_the_cap() -> None:
-    prober = BirthdayProber(SeededEntropy(), max_guesses=10)
-    prober.start(HARD, 0.0)
-    assert len(prober.due(1000.0)) == 10
-    assert prober.due(2000.0) == []
+@given(waits)
+def test_no_wake_up_however_late_breaks_the_budget(waits: list[float]) -> None:
+    guesser = PortGuesser(SeededEntropy(), HARD, START)
+    spread = SocketSpread(EASY, range(1, 1 + SOCKETS), START)
+    now = START
+    sent: list[tuple[float, int]] = []
+    opened: list[tuple[float, int]] = []
+    for wait in waits:
+        now += wait
+        sent.append((now, len(guesser.due(now))))
+        opened.append((now, len(spread.due(now))))
+    for made, most in ((sent, MAX_GUESSES), (opened, SOCKETS)):
+        assert sum(count for _, count in made) <= most
+        assert all(count == 0 for at, count in made if at >= START + LONGEST_S)
+        assert all(count <= BURST for _, count in made)
+        for first in range(len(made)):
+            total = 0
+            for at, count in made[first:]:
+                total += count
+                assert total <= (at - made[first][0]) * PACKETS_PER_SECOND + BURST + 1e-3
 
 
-def test_same_peer_is_left_alone_for_an_hour() -> None:
-    prober = BirthdayProber(SeededEntropy())
-    assert prober.start(HARD, 0.0)
-    prober.stop()
-    assert not prober.start(HARD, 3599.0)
-    assert prober.start(HARD, 3600.0)
-
-
-def test_answer_ends_the_guessing() -> None:
-    prober = BirthdayProber(SeededEntropy())
-    prober.start(HARD, 0.0)
-    prober.stop()
-    assert prober.due(5.0) == []
+@given(waits)
+def test_deadline_never_lies_behind_what_was_served(waits: list[float]) -> None:
+    guesser = PortGuesser(SeededEntropy(), HARD, START)
+    now, seen = START, []
+    for wait in waits:
+        now += wait
+        guesser.due(now)
+        if not guesser.is_over(now):
+            assert guesser.deadline() >= now
+            seen.append(guesser.deadline())
+    assert all(before <= after for before, after in pairwise(seen))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from control.keys import DiscoPrivate, NodePrivate
 from node.disco.errors import DiscoFault
-from node.disco.messages import CallMeMaybe, Ping
+from node.disco.messages import Birthday, BirthdayStep, CallMeMaybe, Ping
 from node.disco.sealing import DiscoSealer
+from node.paths.birthday_rounds import OwnNat
 from node.paths.book import PathBook, PeerAddresses
 from node.paths.news import (
     EndpointsWanted,
@@ -16,6 +17,7 @@ from node.paths.news import (
     PathNews,
     PingAnswered,
     Route,
+    SparesWanted,
     ToAddress,
     ToRelay,
 )
@@ -204,3 +206,81 @@ def test_user_ping_is_answered_direct_and_by_relay() -> None:
         if isinstance(e, PathNews) and isinstance(e.event, PingAnswered)
     ]
     assert set(answers) == {None, b.endpoint}
+
+
+def invited(*, by_udp: bool) -> tuple[Node, Node]:
+    """Return an easy node and a hard one that got its invitation to guess ports."""
+    a, b = pair(with_endpoints=False)
+    b.book.set_own_nat(OwnNat(b.endpoint, is_hard=True))
+    sealer = DiscoSealer(DiscoPrivate.generate(a.entropy), a.entropy)
+    sealer.set_peers([b.book.disco_key])
+    about = PeerAddresses(a.key, sealer.public, (), REGION)
+    b.book.set_peers([about], b.now)
+    message = Birthday(BirthdayStep.INVITE, b"12345678", a.endpoint)
+    packet = sealer.seal(message, b.book.disco_key)
+    if by_udp:
+        b.book.receive_udp(packet, a.endpoint, b.now)
+    else:
+        b.book.receive_relay(packet, a.key, REGION, b.now)
+    return a, b
+
+
+def test_invitation_opens_spare_sockets_towards_the_inviting_side() -> None:
+    a, b = invited(by_udp=False)
+    wanted, *pings = b.book.transmit()
+    assert isinstance(wanted, SparesWanted)
+    assert [(p.endpoint, p.spare) for p in pings if isinstance(p, ToAddress)] == [
+        (a.endpoint, wanted.opening.start)
+    ]
+    due = b.book.deadline()
+    assert due is not None
+    b.book.on_deadline(due)
+    assert len(b.book.transmit()) == 1
+    # The peer leaves: its sockets go with it.
+    b.book.set_peers([], due)
+    assert b.book.transmit() == [SparesWanted(range(0), {})]
+
+
+def test_invitation_by_udp_is_ignored() -> None:
+    _, b = invited(by_udp=True)
+    assert b.book.transmit() == []
+    assert b.book.deadline() is None
+
+
+def test_lasting_relay_invites_and_a_guessed_port_becomes_the_path() -> None:
+    a, b = pair(with_endpoints=False)
+    a.udp_works = b.udp_works = False
+    a.book.set_own_nat(OwnNat(a.endpoint, is_hard=False))
+    b.book.set_own_nat(OwnNat(b.endpoint, is_hard=True))
+    guesses: list[ToAddress] = []
+    spares: list[ToAddress] = []
+    while not guesses:
+        assert a.now < 130.0
+        a.now = b.now = a.now + 0.05
+        a.book.route(b.key, a.now)
+        for node, other in ((a, b), (b, a)):
+            due = node.book.deadline()
+            if due is not None and due <= node.now:
+                node.book.on_deadline(node.now)
+            for packet in node.book.transmit():
+                match packet:
+                    case ToRelay(data):
+                        other.book.receive_relay(data, node.key, REGION, node.now)
+                    case ToAddress(_, _, spare) if spare:
+                        spares.append(packet)
+                    case ToAddress(_, endpoint) if endpoint.port != b.endpoint.port:
+                        guesses.append(packet)
+    # Say the first guess is the port that the hard NAT gave to the tenth socket.
+    hole, tenth = guesses[0].endpoint, spares[9]
+    b.book.receive_udp(guesses[0].packet, a.endpoint, b.now, tenth.spare)
+    wanted, pong, ping = b.book.transmit()
+    assert wanted == SparesWanted(range(0), {a.endpoint: tenth.spare})
+    assert isinstance(pong, ToAddress)
+    assert isinstance(ping, ToAddress)
+    a.book.receive_udp(pong.packet, hole, a.now)
+    a.book.receive_udp(ping.packet, hole, a.now)
+    assert a.book.route(b.key, a.now) == Route(hole, by_relay=False)
+    for answer in a.book.transmit():
+        if isinstance(answer, ToAddress) and answer.endpoint == hole:
+            b.book.receive_udp(answer.packet, a.endpoint, b.now, tenth.spare)
+    assert b.book.route(a.key, b.now) == Route(a.endpoint, by_relay=False)
