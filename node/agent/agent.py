@@ -77,6 +77,8 @@ class AgentOptions:
     port: int = 41641
     maps_port: bool = True
     """Whether to ask the router to forward our port."""
+    guesses_ports: bool = True
+    """Whether to guess ports with peers where one of us is behind a hard NAT."""
     resolv_conf: Path = Path("/etc/resolv.conf")
 
 
@@ -386,7 +388,8 @@ class Agent:
         connectivity, tunnel = self.connectivity, self.tunnel
         if connectivity is not None and tunnel is not None:
             own = [*(item.endpoint for item in connectivity.endpoints), *connectivity.predicted]
-            loop_calls.set_own_endpoints(tunnel, own)
+            nat = connectivity.own_nat if self._options.guesses_ports else None
+            loop_calls.set_own_endpoints(tunnel, own, nat)
         if self._session is not None:
             endpoints = connectivity.endpoints if connectivity is not None else ()
             self._session.report(self._hostinfo(), endpoints)

@@ -16,6 +16,7 @@ from node.agent.measure import Measurer
 from node.agent.port_mapping import PortMapping
 from node.hostnet.gateway import default_gateway
 from node.hostnet.host import local_addresses
+from node.paths.birthday_rounds import OwnNat
 from node.paths.netcheck.home import HomeChooser
 from node.paths.own_endpoints import LocalAddresses, OwnEndpoints
 from node.paths.prediction import predict
@@ -76,6 +77,8 @@ class Connectivity:
         self.endpoints: tuple[OwnEndpoint, ...] = ()
         self.predicted: tuple[Endpoint, ...] = ()
         """Where our NAT may let us appear next: for peers to try, too vague for control."""
+        self.own_nat: OwnNat | None = None
+        """None while too few STUN servers answered to tell."""
         self.report: Report | None = None
 
     @property
@@ -150,6 +153,7 @@ class Connectivity:
         )
         self.report, self.endpoints = report, gathered
         self.predicted = predict(report.in_order4)
+        self.own_nat = _own_nat(report)
         self._on_news()
 
     def _take_trouble(self, region: int, text: str) -> None:
@@ -194,3 +198,9 @@ class Connectivity:
                 self._full_at = float("-inf")
                 self._on_link_change()
                 self._wanted.set()
+
+
+def _own_nat(report: Report) -> OwnNat | None:
+    if report.global4 is None or report.mapping_varies is None:
+        return None
+    return OwnNat(report.global4, is_hard=report.mapping_varies)

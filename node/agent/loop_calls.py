@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from node.agent.tunnel import Tunnel
+    from node.paths.birthday_rounds import OwnNat
     from node.relays.links import Received
     from node.transport.endpoint import Endpoint
 
@@ -37,10 +38,11 @@ def take_relayed(tunnel: Tunnel, received: list[Received]) -> None:
     run(tunnel, lambda: tunnel.path.from_relay(received, time.monotonic()))
 
 
-def set_own_endpoints(tunnel: Tunnel, endpoints: Iterable[Endpoint]) -> None:
-    """Tell the path book our own endpoints."""
+def set_own_endpoints(tunnel: Tunnel, endpoints: Iterable[Endpoint], nat: OwnNat | None) -> None:
+    """Tell the path book our own endpoints, and what our NAT is."""
 
     def tell() -> None:
+        tunnel.path.book.set_own_nat(nat)
         tunnel.path.book.set_own_endpoints(endpoints, time.monotonic())
         tunnel.path.settle()
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from node.agent.relay_burst import RelayBurst
 from node.datapath.pipeline import PythonDataPath
 from node.disco.sealing import MAGIC
-from node.paths.news import PathChanged, PathNews, ToAddress, ToRelay
+from node.paths.news import PathChanged, PathNews, SparesWanted, ToAddress, ToRelay
 from node.transport.demux import DatagramKind
 from node.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from node.agent.mesh_device import MeshDevice
     from node.agent.mesh_transport import MeshTransport, RelaySend
@@ -53,6 +53,8 @@ class MeshDataPath(PythonDataPath):
         self._mesh_device = device
         self.book = book
         self._out = out
+        self._spare = 0
+        """The number of the spare socket that is being read, 0 for a main one."""
         self._inbound.foreign = self._take_foreign
 
     def from_relay(self, received: Iterable[tuple[bytes, int, bytes]], now: float) -> None:
@@ -78,6 +80,21 @@ class MeshDataPath(PythonDataPath):
     def send_stun(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Send a STUN question from the sockets that carry WireGuard."""
         self._mesh_transport.send(endpoint, datagram, len(datagram))
+
+    def sources(self) -> dict[int, Callable[[float], bool]]:
+        """Return what to wait for: the sockets, and all spare ones as one."""
+        spares = self._mesh_transport.spares.fileno()
+        return super().sources() | {spares: self.from_spares}
+
+    def from_spares(self, now: float) -> bool:
+        """Take what spare sockets have, those that carry a path among them."""
+        more = False
+        spares = self._mesh_transport.spares
+        for self._spare, sock in spares.ready():
+            if sock.fileno() >= 0:
+                more |= self.from_socket(sock, now)
+        self._spare = 0
+        return more
 
     def from_socket(self, sock: socket.socket, now: float) -> bool:
         """Take what a socket has; tell the book who was heard."""
@@ -114,16 +131,20 @@ class MeshDataPath(PythonDataPath):
         if kind is DatagramKind.STUN:
             self._out.stun(datagram, now)
         else:
-            self.book.receive_udp(datagram, path, now)
+            self.book.receive_udp(datagram, path, now, self._spare)
 
     def _carry_out(self) -> None:
         super()._carry_out()
         for packet in self.book.transmit():
             match packet:
+                case ToAddress(data, endpoint, spare) if spare:
+                    self._mesh_transport.spares.send(spare, data, endpoint)
                 case ToAddress(data, endpoint):
                     self._mesh_transport.send(endpoint, data, len(data))
                 case ToRelay(data, node_key, region):
                     self._mesh_transport.by_relay.append((node_key, region, data, len(data)))
+                case SparesWanted():
+                    self._mesh_transport.keep_spares(packet)
         while (event := self.book.next_event()) is not None:
             if isinstance(event, PathNews) and isinstance(event.event, PathChanged):
                 self._mesh_transport.forget_routes()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING, Final
 
 from node.agent.ways import BestWay, RelayWay
-from node.transport.udp import UdpTransport
+from node.transport.spares import SpareSockets
+from node.transport.udp import TransportError, UdpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.paths.book import PathBook
-    from node.paths.news import Route
+    from node.paths.news import Route, SparesWanted
     from node.wireguard.path import Path
 
 __all__ = ["MeshTransport", "RelaySend"]
@@ -34,6 +36,7 @@ class MeshTransport(UdpTransport):
         self.by_relay: list[RelaySend] = []
         """Bursts for relays, taken by the data path after each pump."""
         self.clock: Callable[[], float] = time.monotonic
+        self.spares = SpareSockets(self._open_spare)
         self._book = book
         self._direct: dict[bytes, tuple[float, Route]] = {}
 
@@ -51,6 +54,24 @@ class MeshTransport(UdpTransport):
     def forget_routes(self) -> None:
         """Ask the book again: it has news."""
         self._direct.clear()
+
+    def keep_spares(self, wanted: SparesWanted) -> None:
+        """Close spare sockets that are wanted no more; bind addresses to those that stay."""
+        self.spares.keep(wanted.opening, wanted.bound)
+        self._bound = self.spares.bound
+        for sock in self._bound.values():
+            self._set_gro(sock, enabled=self.gso)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self.spares.close()
+        super().close()
+
+    def _open_spare(self) -> socket.socket:
+        try:
+            return self._open(socket.AF_INET, 0)
+        except TransportError as error:
+            raise OSError(str(error)) from error
 
     def _send_best(self, node_key: bytes, burst: memoryview | bytes, segment: int) -> int:
         now = self.clock()

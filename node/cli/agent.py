@@ -28,6 +28,13 @@ def main(arguments: list[str]) -> int:
         help="ask the router by PCP, NAT-PMP or UPnP to forward that port",
     )
     parser.add_argument(
+        "--port-guessing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look for a peer behind a hard NAT by guessing ports, a hundred a second for ten"
+        " seconds at most; on that side, open 256 sockets for as long",
+    )
+    parser.add_argument(
         "--resolv-conf",
         type=Path,
         default=Path("/etc/resolv.conf"),
@@ -63,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
                 interface=options.interface,
                 port=options.port,
                 maps_port=options.port_mapping,
+                guesses_ports=options.port_guessing,
                 resolv_conf=options.resolv_conf,
             ),
             lambda: print(f"postern agent: ready in {directory.path}", flush=True),

@@ -75,14 +75,14 @@ class PacketLoop:
         path = self._path
         epoll = select.epoll()
         tun_fd = path.tun.fd
-        sockets = {sock.fileno(): sock for sock in path.transport.sockets}
-        for fd in (tun_fd, *sockets, self._wake):
+        sources = path.sources()
+        for fd in (tun_fd, *sources, self._wake):
             epoll.register(fd, select.EPOLLIN)
         with epoll:
             while not self._stopping:
                 due = path.deadline()
                 wait = -1.0 if due is None else max(0.0, due - time.monotonic())
-                ready = epoll.poll(wait, len(sockets) + 2)
+                ready = epoll.poll(wait, len(sources) + 2)
                 now = time.monotonic()
                 for fd, _ in ready:
                     if fd == tun_fd:
@@ -90,7 +90,7 @@ class PacketLoop:
                     elif fd == self._wake:
                         os.eventfd_read(self._wake)
                     else:
-                        path.from_socket(sockets[fd], now)
+                        sources[fd](now)
                 # What those bursts made due is seen on the next way round, which does not wait.
                 if due is not None and due <= now:
                     path.on_deadline(now)

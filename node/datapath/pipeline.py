@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from node.datapath.gate import Gate, InstalledFilter
@@ -88,6 +89,10 @@ class PythonDataPath:
         self.gate.install(None)
 
     # Packets.
+
+    def sources(self) -> dict[int, Callable[[float], bool]]:
+        """Return what to wait for beside the TUN device, and what to call when it is readable."""
+        return {sock.fileno(): partial(self.from_socket, sock) for sock in self.transport.sockets}
 
     def from_socket(self, sock: socket.socket, now: float) -> bool:
         """Take what a socket has, up to a budget; True when there may be more."""

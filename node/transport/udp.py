@@ -55,6 +55,8 @@ class UdpTransport:
         self.send_errors = 0
         self.gso = False
         self.sockets: list[socket.socket] = []
+        self._bound: dict[Endpoint, socket.socket] = {}
+        """Addresses that only one other socket reaches, through a NAT; seldom any."""
         v4 = self._open(socket.AF_INET, port)
         self.port: int = v4.getsockname()[1]
         self._by_version = {4: v4}
@@ -119,6 +121,8 @@ class UdpTransport:
         sock = self._by_version.get(path.ip.version)
         if sock is None:
             return -(-len(burst) // segment)
+        if self._bound:
+            sock = self._bound.get(path, sock)
         if len(burst) <= segment:
             return self._send_one(sock, path, burst)
         if self.gso:
@@ -157,10 +161,13 @@ class UdpTransport:
         """Use the kernel's segmentation on both sides, or do without."""
         self.gso = enabled
         for sock in self.sockets:
-            try:
-                sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, int(enabled))
-            except OSError:
-                self.gso = False
+            self._set_gro(sock, enabled=enabled)
+
+    def _set_gro(self, sock: socket.socket, *, enabled: bool) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, int(enabled))
+        except OSError:
+            self.gso = False
 
     def close(self) -> None:
         """Close the sockets."""

@@ -12,6 +12,7 @@ from control.keys import DiscoPrivate
 from node.agent.mesh_transport import MeshTransport
 from node.agent.ways import BestWay, RelayWay
 from node.paths.book import PathBook, PeerAddresses
+from node.paths.news import SparesWanted
 from node.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -54,3 +55,20 @@ def test_address_is_sent_to_at_once(transport: MeshTransport) -> None:
         to = Endpoint.from_text("127.0.0.1", receiver.getsockname()[1])
         assert transport.send(to, b"hello", 5) == 0
         assert receiver.recv(100) == b"hello"
+
+
+def test_address_bound_to_a_spare_socket_is_sent_to_from_there(transport: MeshTransport) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        to = Endpoint.from_text("127.0.0.1", receiver.getsockname()[1])
+        transport.spares.send(3, b"ping", to)
+        spare = receiver.recvfrom(100)[1]
+        assert spare[1] != transport.port
+        transport.keep_spares(SparesWanted(range(0), {to: 3}))
+        transport.send(to, b"aabb", 2)
+        assert [receiver.recvfrom(100) for _ in range(2)] == [(b"aa", spare), (b"bb", spare)]
+        transport.keep_spares(SparesWanted(range(0), {}))
+        transport.send(to, b"hello", 5)
+        assert receiver.recvfrom(100)[1][1] == transport.port
+    assert len(transport.spares) == 0
