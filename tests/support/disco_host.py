@@ -14,10 +14,20 @@ from typing import TYPE_CHECKING
 from control.keys import DiscoPrivate, NodePrivate
 from node.agent.port_mapping import PortMapping
 from node.disco.sealing import MAGIC
+from node.paths.birthday_rounds import OwnNat
 from node.paths.book import PathBook, PeerAddresses
-from node.paths.news import EndpointsWanted, PathChanged, PathKind, PathNews, ToAddress, ToRelay
+from node.paths.news import (
+    EndpointsWanted,
+    PathChanged,
+    PathKind,
+    PathNews,
+    SparesWanted,
+    ToAddress,
+    ToRelay,
+)
 from node.paths.prediction import predict
 from node.transport.endpoint import Endpoint
+from node.transport.spares import SpareSockets
 from relay.dial import RelayClient
 from relay.frames import RecvPacket
 from relay.server.tls import client_context
@@ -44,6 +54,10 @@ class DiscoHost(asyncio.DatagramProtocol):
     clock_rate: float = 1.0
     predicts: bool = True
     """Whether to tell the peer where our NAT may let us appear next."""
+    guesses: bool = True
+    """Whether to guess ports with peers, where a NAT is hard."""
+    open_spare: Callable[[], socket.socket] | None = None
+    """Opens another socket of this host; without it spare sockets send nothing."""
     history: list[tuple[float, PathChanged]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,6 +66,11 @@ class DiscoHost(asyncio.DatagramProtocol):
         self.private = NodePrivate.generate(os.urandom)
         self.key = self.private.public.raw
         self.book = PathBook(DiscoPrivate.generate(os.urandom), self.key, os.urandom)
+        self.spares = SpareSockets(self._open_spare)
+        self.most_spares = 0
+        self._loop.add_reader(self.spares.fileno(), self._read_spares)
+        self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self.endpoints: set[Endpoint] = set()
         self.mapping: PortMapping | None = None
         self.relay: RelayClient | None = None
@@ -117,7 +136,10 @@ class DiscoHost(asyncio.DatagramProtocol):
         """Have the peer told of what we know of ourselves."""
         mapped = self.mapping.external if self.mapping is not None else None
         own = {*self.endpoints, mapped} if mapped is not None else self.endpoints
-        predicted = predict(list(self._seen_by.values())) if self.predicts else ()
+        seen = list(self._seen_by.values())
+        predicted = predict(seen) if self.predicts else ()
+        if self.guesses and len(seen) > 1:
+            self.book.set_own_nat(OwnNat(seen[0], is_hard=len(set(seen)) > 1))
         self.book.set_own_endpoints([*own, *predicted], self.now())
 
     def addresses(self) -> PeerAddresses:
@@ -140,7 +162,7 @@ class DiscoHost(asyncio.DatagramProtocol):
         path = self.book.path(peer.key)
         return path.kind(self.now()) if path else PathKind.RELAYED
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int], spare: int = 0) -> None:
         """Sort what arrives, as the agent's transport does."""
         source = Endpoint.from_sockaddr(addr)
         if is_stun(data):
@@ -154,11 +176,22 @@ class DiscoHost(asyncio.DatagramProtocol):
                 # The laboratory's servers answer in the order in which they are asked.
                 self._seen_by.setdefault(self._asked[binding.transaction], mapped)
         elif data.startswith(MAGIC):
-            self.book.receive_udp(data, source, self.now())
+            self.book.receive_udp(data, source, self.now(), spare)
             self.pump()
 
     def error_received(self, exc: Exception) -> None:
         """Ignore ICMP errors: candidates that lead nowhere cause them all the time."""
+
+    def _open_spare(self) -> socket.socket:
+        if self.open_spare is None:
+            raise OSError("this host has one socket")
+        return self.open_spare()
+
+    def _read_spares(self) -> None:
+        for spare, sock in self.spares.ready():
+            if sock.fileno() >= 0:
+                data, address = sock.recvfrom(65536)
+                self.datagram_received(data, address, spare)
 
     def _on_relay_event(self, event: ClientEvent) -> None:
         if not isinstance(event, RecvPacket):
@@ -176,8 +209,14 @@ class DiscoHost(asyncio.DatagramProtocol):
             self.book.on_deadline(self.now())
         for packet in self.book.transmit():
             match packet:
+                case ToAddress(data, endpoint, spare) if spare:
+                    self.spares.send(spare, data, endpoint)
+                    self.sent_datagrams += 1
+                    self.most_spares = max(self.most_spares, len(self.spares))
                 case ToAddress(data, endpoint):
                     self._send(data, endpoint.address[:2])
+                case SparesWanted(opening, bound):
+                    self.spares.keep(opening, bound)
                 case ToRelay(data, node_key, _region):
                     if self.relay is not None:
                         self.relay.send_packet(node_key, data)
@@ -187,8 +226,24 @@ class DiscoHost(asyncio.DatagramProtocol):
                     self.tell_endpoints()
                 case PathNews(event=PathChanged() as changed):
                     self.history.append((self._loop.time() - self._started_at, changed))
+        self._arm()
+
+    def _arm(self) -> None:
+        """Wake up when the book has something to do."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.book.deadline()
+        if due is not None and not self._is_closed:
+            wait_s = max(0.0, due - self.now()) / self.clock_rate
+            self._timer = self._loop.call_later(wait_s, self.pump)
 
     def _send(self, data: bytes, address: tuple[str, int]) -> None:
+        bound = self.spares.bound.get(Endpoint.from_text(*address)) if self.spares.bound else None
+        if bound is not None:
+            bound.sendto(data, address)
+            self.sent_datagrams += 1
+            return
         transport = self._transport6 if ":" in address[0] else self._transport
         if transport is not None:
             transport.sendto(data, address)
@@ -196,6 +251,10 @@ class DiscoHost(asyncio.DatagramProtocol):
 
     async def close(self) -> None:
         """Give sockets back, and the mapping."""
+        self._is_closed = True
+        self._arm()
+        self._loop.remove_reader(self.spares.fileno())
+        self.spares.close()
         if self.mapping is not None:
             await self.mapping.close()
         if self.relay is not None:

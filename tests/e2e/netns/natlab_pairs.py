@@ -1,8 +1,9 @@
 """Two path-discovering hosts in the NAT laboratory: which path they reach, and how soon.
 
 Run as root, `python -m tests.e2e.netns.natlab_pairs [--json]` prints the table of all pairs beside
-what theory allows; `--only NAME` prints the pairs of one kind, `--no-prediction` what they come to
-without telling peers which ports our NAT may give next.
+what theory allows; `--only NAME` prints the pairs of one kind, with `--with NAME` the one pair with
+that other, `--tries N` each so often. `--no-prediction` shows what they come to without telling
+peers which ports our NAT may give next, `--no-birthday` without guessing ports.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CLOCK_RATE = 4.0
 TICK_S = 0.05
 PATIENCE_S = 4.0
 """Sixteen seconds of the machines' time: three rounds of discovery."""
+GUESSING_S = 8.0
+"""Thirty-two seconds of it: two rounds of discovery, and one of guessing with all its waits."""
 RELAY_PORT = 443
 STUN_PORT = 3478
 
@@ -68,6 +71,7 @@ KINDS = [
     Kind("ipv6-firewalled", "symmetric", ipv6="firewalled"),
 ]
 EASY = {"port-restricted", "port-restricted-rnd"}
+HARD = {"addr-dependent-mapping", "symmetric", SEQUENTIAL}
 BY_NAME = {kind.name: kind for kind in KINDS}
 PAIRS = [(a, b) for n, a in enumerate(KINDS) for b in KINDS[n:]]
 
@@ -83,6 +87,10 @@ class Outcome:
     """Whether the first packets arrived by relay, before anything was proven."""
     datagrams: int
     """What both sides sent over UDP for it."""
+    most_sockets: int
+    """The most spare sockets that one side had open."""
+    sockets_left: int
+    """How many spare sockets were open at the end."""
 
 
 @asynccontextmanager
@@ -110,10 +118,15 @@ async def services(lab: NatLab) -> AsyncIterator[Relay]:
 
 
 async def open_host(
-    lab: NatLab, name: str, *, ipv6: bool = False, predicts: bool = True
+    lab: NatLab, name: str, *, ipv6: bool = False, predicts: bool = True, guesses: bool = False
 ) -> DiscoHost:
     """Bring one host up to where it could be told of peers."""
-    host = DiscoHost(clock_rate=CLOCK_RATE, predicts=predicts)
+    host = DiscoHost(
+        clock_rate=CLOCK_RATE,
+        predicts=predicts,
+        guesses=guesses,
+        open_spare=lambda: lab.udp(name),
+    )
     await host.open(lab.udp(name))
     servers: tuple[str, ...] = SERVERS
     if ipv6:
@@ -126,11 +139,15 @@ async def open_host(
 
 @asynccontextmanager
 async def talking(
-    lab: NatLab, *, ipv6: tuple[bool, bool] = (False, False), predicts: bool = True
+    lab: NatLab,
+    *,
+    ipv6: tuple[bool, bool] = (False, False),
+    predicts: bool = True,
+    guesses: bool = False,
 ) -> AsyncIterator[tuple[DiscoHost, DiscoHost]]:
     """Two hosts that know each other; the caller makes them talk."""
-    a = await open_host(lab, "lanA", ipv6=ipv6[0], predicts=predicts)
-    b = await open_host(lab, "lanB", ipv6=ipv6[1], predicts=predicts)
+    a = await open_host(lab, "lanA", ipv6=ipv6[0], predicts=predicts, guesses=guesses)
+    b = await open_host(lab, "lanB", ipv6=ipv6[1], predicts=predicts, guesses=guesses)
     a.meet(b)
     b.meet(a)
     try:
@@ -162,8 +179,11 @@ async def talk_until(
     return a.now() - start
 
 
-async def meet(lab: NatLab, first: Kind, second: Kind, *, predicts: bool = True) -> Outcome:
+async def meet(
+    lab: NatLab, first: Kind, second: Kind, *, predicts: bool = True, guesses: bool = False
+) -> Outcome:
     """Let two hosts talk until both are direct or patience ends."""
+    patience_s = GUESSING_S if guesses else PATIENCE_S
     for side, kind in (("A", first), ("B", second)):
         lab.set_class(side, kind.router)
         if kind.carrier:
@@ -171,28 +191,38 @@ async def meet(lab: NatLab, first: Kind, second: Kind, *, predicts: bool = True)
         if kind.ipv6 == "firewalled":
             lab.add_ipv6_firewall(side)
     ipv6 = bool(first.ipv6), bool(second.ipv6)
-    async with talking(lab, ipv6=ipv6, predicts=predicts) as (a, b):
+    async with talking(lab, ipv6=ipv6, predicts=predicts, guesses=guesses) as (a, b):
         try:
-            seconds = await talk_until(a, b, both(a, b, PathKind.DIRECT), PATIENCE_S * CLOCK_RATE)
+            seconds = await talk_until(a, b, both(a, b, PathKind.DIRECT), patience_s * CLOCK_RATE)
             is_direct = True
         except TimeoutError:
-            seconds, is_direct = PATIENCE_S * CLOCK_RATE, False
+            seconds, is_direct = patience_s * CLOCK_RATE, False
         # The relay may be slower than a direct path that was proven with the first packet.
         for _ in range(round(PATIENCE_S / TICK_S)):
             if a.heard_by_relay and b.heard_by_relay:
                 break
             await asyncio.sleep(TICK_S)
         carried = bool(a.heard_by_relay and b.heard_by_relay)
-        return Outcome(is_direct, seconds, carried, a.sent_datagrams + b.sent_datagrams)
+        return Outcome(
+            is_direct,
+            seconds,
+            carried,
+            a.sent_datagrams + b.sent_datagrams,
+            most_sockets=max(a.most_spares, b.most_spares),
+            sockets_left=len(a.spares) + len(b.spares),
+        )
 
 
-def expected(a: Kind, b: Kind, *, predicts: bool = True) -> bool:
+def expected(a: Kind, b: Kind, *, predicts: bool = True, guesses: bool = False) -> bool:
     """Whether theory, and real clients measured in the same laboratory, make a pair direct."""
     if a.ipv6 and b.ipv6:
         return True
     one, other = a.strictest, b.strictest
     # A NAT that counts is found by whoever keeps one port for everybody.
     if predicts and SEQUENTIAL in {one, other} and {one, other} & EASY:
+        return True
+    # A NAT that keeps one port for everybody finds one of many ports of a NAT that does not.
+    if guesses and {one, other} & EASY and {one, other} & HARD:
         return True
     matrix: dict[str, str] = RULES["matrix"]
     one, other = (name.replace(SEQUENTIAL, "symmetric") for name in (one, other))
@@ -206,7 +236,7 @@ def laboratory(a: Kind, b: Kind) -> NatLab:
 
 
 async def outcomes(
-    pairs: Iterable[tuple[Kind, Kind]], *, predicts: bool
+    pairs: Iterable[tuple[Kind, Kind]], *, predicts: bool, guesses: bool
 ) -> AsyncIterator[tuple[Kind, Kind, Outcome]]:
     """Try pairs, as many as possible in one laboratory."""
 
@@ -219,15 +249,17 @@ async def outcomes(
         with laboratory(*alike[0]) as lab:
             async with services(lab):
                 for a, b in alike:
-                    yield a, b, await meet(lab, a, b, predicts=predicts)
+                    yield a, b, await meet(lab, a, b, predicts=predicts, guesses=guesses)
 
 
-async def table(pairs: Iterable[tuple[Kind, Kind]], *, as_json: bool, predicts: bool) -> int:
+async def table(
+    pairs: Iterable[tuple[Kind, Kind]], *, as_json: bool, predicts: bool, guesses: bool
+) -> int:
     """Print every pair; return how many differ from theory."""
     wrong = 0
     rows = []
-    async for a, b, found in outcomes(pairs, predicts=predicts):
-        can_be_direct = expected(a, b, predicts=predicts)
+    async for a, b, found in outcomes(pairs, predicts=predicts, guesses=guesses):
+        can_be_direct = expected(a, b, predicts=predicts, guesses=guesses)
         is_right = found.is_direct == can_be_direct and found.carried_by_relay
         wrong += not is_right
         path, theory = ("direct" if yes else "relay" for yes in (found.is_direct, can_be_direct))
@@ -237,7 +269,8 @@ async def table(pairs: Iterable[tuple[Kind, Kind]], *, as_json: bool, predicts: 
             continue
         verdict = "" if is_right else "  NOT AS IN THEORY"
         line = f"{a.name:24}{b.name:24}{path:8}{theory:8}{found.seconds:6.1f} s"
-        line += f"{found.datagrams:6} datagrams{verdict}"
+        line += f"{found.datagrams:6} datagrams{found.most_sockets:5} spare sockets, "
+        line += f"{found.sockets_left} kept{verdict}"
         print(line, flush=True)  # noqa: T201  the table is the purpose
     if as_json:
         print(json.dumps({"pairs": rows, "wrong": wrong}, indent=1))  # noqa: T201  likewise
@@ -250,10 +283,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", choices=BY_NAME, metavar="NAME")
     parser.add_argument("--no-prediction", action="store_true")
+    parser.add_argument("--with", dest="other", choices=BY_NAME, metavar="NAME")
+    parser.add_argument("--no-birthday", action="store_true")
+    parser.add_argument("--tries", type=int, default=1, metavar="N")
     options = parser.parse_args()
-    pairs = [p for p in PAIRS if options.only in {None, p[0].name, p[1].name}]
-    predicts = not options.no_prediction
-    return bool(asyncio.run(table(pairs, as_json=options.json, predicts=predicts)))
+    wanted = {options.only, options.other} - {None}
+    pairs = [p for p in PAIRS if wanted <= {p[0].name, p[1].name}] * options.tries
+    counted = table(
+        pairs,
+        as_json=options.json,
+        predicts=not options.no_prediction,
+        guesses=not options.no_birthday,
+    )
+    return bool(asyncio.run(counted))
 
 
 if __name__ == "__main__":

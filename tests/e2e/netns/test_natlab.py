@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from node.paths.birthday import SOCKETS
 from node.paths.news import PathKind
 from tests.e2e.netns.natlab_pairs import (
     BY_NAME,
+    EASY,
+    HARD,
     PAIRS,
     both,
     expected,
@@ -49,13 +52,19 @@ TELLING = [
 REST = [(a.name, b.name) for a, b in PAIRS if (a.name, b.name) not in TELLING]
 
 
-async def check(first: str, second: str) -> None:
+ROUNDS = 3
+"""A round of guesses misses two times in a hundred, for all that luck can do."""
+
+
+async def check(first: str, second: str, *, guesses: bool = False) -> None:
     a, b = BY_NAME[first], BY_NAME[second]
     with laboratory(a, b) as lab:
         async with services(lab):
-            outcome = await meet(lab, a, b)
+            outcome = await meet(lab, a, b, guesses=guesses)
     assert outcome.carried_by_relay
-    assert outcome.is_direct == expected(a, b)
+    assert outcome.is_direct == expected(a, b, guesses=guesses)
+    assert outcome.most_sockets <= SOCKETS
+    assert outcome.sockets_left <= (1 if outcome.most_sockets else 0)
     assert namespaces_left() == []
 
 
@@ -68,6 +77,26 @@ async def test_pair_reaches_the_path_that_theory_allows(a: str, b: str) -> None:
 @pytest.mark.parametrize(("a", "b"), REST)
 async def test_every_other_pair_too(a: str, b: str) -> None:
     await check(a, b)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("a", sorted(EASY))
+@pytest.mark.parametrize("b", sorted(HARD))
+async def test_guessed_port_makes_every_easy_and_hard_pair_direct(a: str, b: str) -> None:
+    with laboratory(BY_NAME[a], BY_NAME[b]) as lab:
+        async with services(lab):
+            for _ in range(ROUNDS):
+                outcome = await meet(lab, BY_NAME[a], BY_NAME[b], guesses=True)
+                assert outcome.carried_by_relay
+                assert outcome.most_sockets <= SOCKETS
+                assert outcome.sockets_left == outcome.is_direct
+                if outcome.is_direct:
+                    return
+    pytest.fail(f"{ROUNDS} rounds missed, each of which should two times in a hundred")
+
+
+async def test_two_hard_sides_do_not_guess() -> None:
+    await check("symmetric", "symmetric", guesses=True)
 
 
 async def test_blackholed_udp_falls_back_to_the_relay_in_seconds_and_returns() -> None:
