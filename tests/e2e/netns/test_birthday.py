@@ -111,7 +111,11 @@ class Node:
         """Hand what goes by relay to the peer."""
         peer = self.peer
         assert peer is not None
-        brought = [(self.key, REGION, data) for _, _, data in datagrams]
+        brought = [
+            (self.key, REGION, burst[at : at + size])
+            for _, _, burst, size in datagrams
+            for at in range(0, len(burst), size)
+        ]
         peer.loop.call(lambda: peer.path.from_relay(brought, time.monotonic()))
 
     def stun(self, datagram: bytes, now: float) -> None:

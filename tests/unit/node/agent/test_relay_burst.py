@@ -19,7 +19,7 @@ def test_equal_datagrams_and_a_shorter_last_one_are_one_burst(buffer: memoryview
     burst = RelayBurst(buffer)
     assert all(burst.add(KEY, 1, data) for data in (b"aaaa", b"bbbb", b"cc"))
     assert (burst.way, burst.size, burst.segment) == (RelayWay(KEY, 1), 10, 4)
-    assert buffer[:10] == b"aaaabbbbcc"
+    assert bytes(buffer[:10]) == b"aaaabbbbcc"
 
 
 @pytest.mark.parametrize(
