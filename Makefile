@@ -38,10 +38,11 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m "not soak"
 
 soak: $(STAMP) ## Bulk runs and soaks: minutes to hours.
+	$(BIN)/python -m pip install --quiet --editable '.[soak]'
 	$(BIN)/python -m pytest -m soak
 
-bench: $(STAMP) ## Benchmarks, side by side with what they are compared to.
-	$(BIN)/python -m bench.policy
+bench: $(STAMP) ## Benchmarks, side by side with what they are compared to; python -m bench.NAME runs one.
+	for name in policy datapath control relay agent; do $(BIN)/python -m bench.$$name || exit 1; done
 
 format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff check --fix
