@@ -77,7 +77,7 @@ class AgentOptions:
     port: int = 41641
     maps_port: bool = True
     """Whether to ask the router to forward our port."""
-    guesses_ports: bool = True
+    guesses_ports: bool = False
     """Whether to guess ports with peers where one of us is behind a hard NAT."""
     resolv_conf: Path = Path("/etc/resolv.conf")
 

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--port-guessing",
         action=argparse.BooleanOptionalAction,
-        default=True,
+        default=False,
         help="look for a peer behind a hard NAT by guessing ports, a hundred a second for ten"
         " seconds at most; on that side, open 256 sockets for as long",
     )

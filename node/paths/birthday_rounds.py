@@ -42,7 +42,7 @@ REPLY_S: Final = 15.0
 """An invitation may be answered for so long: the peer first opens its sockets."""
 RETRY_S: Final = 30.0
 """An unanswered invitation is repeated after this, twice this, and so on up to the interval."""
-INTERVAL_S: Final = 600.0
+INTERVAL_S: Final = 3600.0
 """Least time between two rounds with one peer."""
 PROVE_S: Final = 15.0
 """A socket that met a guess must be a direct path within this."""

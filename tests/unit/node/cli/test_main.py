@@ -26,7 +26,7 @@ def test_near_name_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 1
-    assert "no command 'fly'" in capsys.readouterr().err
+    assert "no command 'fly'; see postern --help" in capsys.readouterr().err
 
 
 def test_missing_package_is_named_with_its_remedy(

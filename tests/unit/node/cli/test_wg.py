@@ -50,11 +50,6 @@ def test_interface_that_does_not_run_is_an_error(
     assert "wg9: not running" in capsys.readouterr().err
 
 
-def test_unknown_command_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["dance"]) == 1
-    assert "wg" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
