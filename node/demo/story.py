@@ -35,6 +35,8 @@ OPEN: Final = (
     ("engineer", "staging", 8080),
     ("ops", "production", 22),
     ("ops", "production", 443),
+    ("ops", "staging", 22),
+    ("ops", "staging", 443),
     ("ops", "staging", 8080),
     ("ops", "engineer", 22),
 )
