@@ -35,7 +35,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n auto -m "not soak"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak"
 
 soak: $(STAMP) ## Bulk runs and soaks: minutes to hours.
 	$(BIN)/python -m pip install --quiet --editable '.[soak]'
