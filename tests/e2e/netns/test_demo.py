@@ -32,7 +32,7 @@ def test_every_proof_holds_and_nothing_is_left() -> None:
         output, _ = demo.communicate(timeout=300)
     assert demo.returncode == 0, output
     assert "FAIL" not in output
-    assert output.count("\n  ok  ") == 25
+    assert output.count("\n  ok  ") == 27
     assert left_of(demo.pid) == []
 
 
