@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import random
 import resource
 import sys
 import time
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from control.keys import DiscoPrivate, MachinePrivate, MachinePublic, NodePrivate
 from control.wire import Hostinfo, MapRequest
 from control.wire.framing import KEEP_ALIVE_JSON, MapFrameDecoder, dump_json
 from node.session.channel import BodyReceived, ClientChannel, ResponseStarted
-from node.session.driver import ControlClient, ControlUrl, fetch_server_key
+from node.session.driver import Backoff, ControlClient, ControlUrl, fetch_server_key
 from node.session.login import Login, Registered
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["FleetOrder", "run_fleet", "seeded_key"]
 _AT_ONCE = 32
 _CONNECT_S = 120.0
 _QUIET_S = 2.0
+T = TypeVar("T")
 
 
 class FleetOrder(Enum):
@@ -60,14 +62,24 @@ def run_fleet(pipe: Connection, numbers: list[int], port: int) -> None:
 
 
 class _Client(asyncio.Protocol):
-    """One node's map stream. `on_message` hears of each message that is no keepalive."""
+    """One node's map stream. `on_message` hears of each message that is no keepalive.
+
+    `on_shed` hears of a connection that ended before its first message: the server may shed
+    connections that take long to say what they want, and a node tries again.
+    """
 
     def __init__(
-        self, channel: ClientChannel, request: bytes, on_message: Callable[[bytes], None]
+        self,
+        channel: ClientChannel,
+        request: bytes,
+        on_message: Callable[[bytes], None],
+        on_shed: Callable[[], object],
     ) -> None:
         self._channel = channel
         self._request = request
         self._on_message = on_message
+        self._on_shed = on_shed
+        self._is_served = False
         self._decoder = MapFrameDecoder(is_compressed=True)
         self._transport: asyncio.Transport | None = None
         self._is_asked = False
@@ -86,6 +98,7 @@ class _Client(asyncio.Protocol):
                 case BodyReceived(data=piece):
                     for document in self._decoder.receive(piece):
                         if document != KEEP_ALIVE_JSON:
+                            self._is_served = True
                             self._on_message(document)
                 case _:
                     pass
@@ -96,7 +109,9 @@ class _Client(asyncio.Protocol):
             self._transport.write(out)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._is_leaving:
+        if not self._is_served:
+            self._on_shed()
+        elif not self._is_leaving:
             # A client that fails would only make the numbers look better.
             print(f"client lost its connection: {exc!r}", file=sys.stderr, flush=True)
             os._exit(3)
@@ -112,7 +127,7 @@ class _Fleet:
         self._numbers = numbers
         self._url = url
         self._clients: dict[int, _Client] = {}
-        self._first: dict[int, asyncio.Future[float]] = {}
+        self._first: dict[int, asyncio.Future[float | None]] = {}
         self._key = MachinePublic.zero()
         self._heard_at = time.monotonic()
         self._due: set[int] = set()
@@ -121,6 +136,7 @@ class _Fleet:
         self._wanted = b""
         self._may_hear: set[int] = set()
         self._all_arrived = asyncio.Event()
+        self._shed = 0
 
     async def serve(self, pipe: Connection) -> None:
         asyncio.get_running_loop().set_exception_handler(_give_up)
@@ -138,8 +154,9 @@ class _Fleet:
                 for client in self._clients.values():
                     client.leave()
                 began = time.monotonic()
+                self._shed = 0
                 arrived = await self._connect_all(at_once=len(self._numbers))
-                return [at - began for at in arrived]
+                return [at - began for at in arrived], self._shed
             case FleetOrder.SETTLE:
                 while time.monotonic() - self._heard_at < _QUIET_S:  # noqa: ASYNC110  quiet is the event
                     await asyncio.sleep(0.1)
@@ -171,14 +188,20 @@ class _Fleet:
         slots = asyncio.Semaphore(at_once)
 
         async def connect(number: int) -> float:
+            backoff = Backoff(random.random)
             async with slots, asyncio.timeout(_CONNECT_S):
-                return await self._connect(number)
+                while (arrived := await self._connect(number)) is None:
+                    self._shed += 1
+                    await asyncio.sleep(backoff.next_s())
+                return arrived
 
         return list(await asyncio.gather(*map(connect, self._numbers)))
 
-    async def _connect(self, number: int) -> float:
+    async def _connect(self, number: int) -> float | None:
+        """Connect a node; return when it had its first map, None where the server shed it."""
         loop = asyncio.get_running_loop()
-        first = self._first[number] = loop.create_future()
+        first: asyncio.Future[float | None] = loop.create_future()
+        self._first[number] = first
         request = MapRequest(
             version=113,
             compress="zstd",
@@ -196,19 +219,22 @@ class _Fleet:
         )
         body = dump_json(request.to_json())
         _, self._clients[number] = await loop.create_connection(
-            lambda: _Client(channel, body, lambda document: self._note(number, document)),
+            lambda: _Client(
+                channel,
+                body,
+                lambda document: self._note(number, document),
+                lambda: _set_once(first, None),
+            ),
             self._url.host,
             self._url.port,
         )
-        arrived: float = await first
-        return arrived
+        return await first
 
     def _note(self, number: int, document: bytes) -> None:
         self._heard_at = time.monotonic()
-        first = self._first[number]
-        if not first.done():
-            first.set_result(self._heard_at)
-        elif number in self._due and self._wanted in document:
+        if _set_once(self._first[number], self._heard_at):
+            return
+        if number in self._due and self._wanted in document:
             self._due.discard(number)
             self._arrivals.append(self._heard_at)
             if not self._due:
@@ -236,6 +262,14 @@ class _Fleet:
             if not isinstance(outcome, Registered):
                 raise RuntimeError(f"not let in: {outcome}")  # noqa: TRY004  an outcome, no type error
         return began
+
+
+def _set_once(future: asyncio.Future[T], value: T) -> bool:
+    """Set a result unless there is one; return whether there was none."""
+    if future.done():
+        return False
+    future.set_result(value)
+    return True
 
 
 def _give_up(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -68,6 +68,9 @@ class SizeResult:
     """CPU of all clients for one push."""
     storm_p99_s: float
     """From the loss of all connections until a node had its map again."""
+    storm_shed: int
+    """Connections that the server ended in the storm before their first map, to be tried again:
+    all come from one address here, of which only so many may be unproven at a time."""
     cpu_storm_s: float
     """CPU of the server for the whole storm."""
     memory_per_node_kib: float
@@ -289,7 +292,11 @@ async def measure(count: int, directory: Path) -> SizeResult:
             for arrivals, _ in await fleets.ask(FleetOrder.ARRIVALS):
                 tags.extend(arrived - began for arrived in arrivals)
         cpu = server.cpu_s()
-        storms = [t for fleet in await fleets.ask(FleetOrder.RECONNECT) for t in fleet]
+        storms: list[float] = []
+        shed = 0
+        for arrived, turned_away in await fleets.ask(FleetOrder.RECONNECT):
+            storms.extend(arrived)
+            shed += turned_away
         await fleets.ask(FleetOrder.SETTLE)
         cpu_storm_s = server.cpu_s() - cpu
     finally:
@@ -308,6 +315,7 @@ async def measure(count: int, directory: Path) -> SizeResult:
         cpu_join_s=round(cpu_join_s, 4),
         cpu_clients_push_s=round(cpu_clients_push_s, 4),
         storm_p99_s=round(p(storms, 0.99), 3),
+        storm_shed=shed,
         cpu_storm_s=round(cpu_storm_s, 3),
         memory_per_node_kib=round(memory, 1),
     )

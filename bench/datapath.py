@@ -54,7 +54,7 @@ def measure(contender: Contender, seconds: float) -> Metrics:
         iperf(lab, contender.target, 1.0)
         before = cpu_seconds(processes)
         found = {"tcp1_gbps": iperf(lab, contender.target, seconds)}
-        gigabits = found["tcp1_gbps"] * seconds
+        gigabits = found["tcp1_gbps"] * math.ceil(seconds)
         found["cpu_s_per_gbit"] = (cpu_seconds(processes) - before) / max(gigabits, 1e-9)
         found["tcp4_gbps"] = iperf(lab, contender.target, seconds, "-P", "4")
         if contender.target6:
@@ -132,7 +132,8 @@ class IperfError(Exception):
 def iperf_once(lab: Lab, target: str, seconds: float, *options: str) -> float:
     """Run iperf3 against a server that listens. Raises IperfError and TimeoutExpired."""
     said = lab.a.run(
-        "iperf3", "-J", "-t", f"{seconds:g}", "--connect-timeout", "5000", "-c", target, *options,
+        "iperf3", "-J", "-t", f"{math.ceil(seconds)}", "--connect-timeout", "5000", "-c", target,
+        *options,
         check_status=False, timeout=IPERF_S / 2 + seconds,
     )  # fmt: skip
     try:

@@ -142,7 +142,7 @@ class Listener:
                 continue
             accepted.settimeout(0)
             # Closing the file alone would end nothing while a transport reads from it.
-            visit = self.door.enter(str(peer[0]), partial(_shut, accepted))
+            visit = self.door.enter(str(peer[0]), partial(_shut, accepted), loop.time())
             if visit is None:
                 accepted.close()
                 continue
