@@ -17,16 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from node.datapath.budget import Budget
 from node.datapath.buffers import Place, packet_buffer
 from node.datapath.bulk import Bulk
 from node.datapath.checksum import MODULUS
 from node.datapath.denials import OUTBOUND
 from node.datapath.sealing import RowViews, take_numbers
-from node.datapath.segment import (
-    LEAD,
-    TAG,
-    complete_checksum,
-)
+from node.datapath.segment import LEAD, TAG, TCP, UDP, complete_checksum
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
 from node.wireguard.messages import MessageType
@@ -48,6 +45,8 @@ _ARENA_ROWS_BYTES = 1 << 18
 _VIRTIO_AT = LEAD - HEADER_BYTES
 _ALIKE_PAYS = 4
 _GSO_TYPE_BITS = 0x7F
+_COUNTED = frozenset({TCP, UDP})
+"""What the gate takes many of by the header of one."""
 
 _HEADER = struct.Struct("<IIQ")
 
@@ -75,6 +74,7 @@ class Outbound:
         self._array = np.frombuffer(self._view, np.uint8)
         self._arena_rows = RowViews(self._view)
         self._bulk = Bulk(device, gate, self._transmit)
+        self._budget = Budget(_READS)
         # Sealed rows that wait to be sent together.
         self._span_peer: Peer | None = None
         self._span_start = 0
@@ -87,7 +87,7 @@ class Outbound:
         view, fd, bulk = self._view, self._fd, self._bulk
         mtu = self._device.mtu
         rows: list[tuple[int, int]] = []
-        at, super_packets, more = 0, 0, True
+        at, super_packets, small, more = 0, 0, 0, True
         for _ in range(_READS):
             try:
                 begin = at + _VIRTIO_AT
@@ -112,11 +112,15 @@ class Outbound:
                 bulk.finish(now)
                 rows.append((at, size))
                 at += _OVERHEAD + padded_length(size, mtu)
+                small += 1
+                if small == self._budget.next:
+                    break
             if at > _ARENA_ROWS_BYTES:
                 break
         bulk.finish(now)
         if rows:
             self._send_rows(rows, now)
+        self._budget.settle(small, now, is_empty=not more)
         return more
 
     # Packets as they are.
@@ -194,7 +198,10 @@ class Outbound:
         """Seal and send rows of equal size all at once; False when they are not one flow's."""
         stride = padded_length(size, self._device.mtu) + _OVERHEAD
         rows = self._array[at : at + count * stride].reshape(count, stride)
-        mask = _ALIKE_V4 if rows[0, LEAD] == 0x45 else _ALIKE_V6
+        mask, protocol = (_ALIKE_V4, 9) if rows[0, LEAD] == 0x45 else (_ALIKE_V6, 6)
+        # Of other protocols each packet may say something of its own that the gate has to see.
+        if self._view[at + LEAD + protocol] not in _COUNTED:
+            return False
         if len(mask) - HEADER_BYTES > size or not _are_alike(rows, mask):
             return False
         rows[:, LEAD + size : stride] = 0

@@ -6,6 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from node.datapath.budget import Budget
 from node.datapath.gate import Gate, InstalledFilter
 from node.datapath.inbound import Inbound
 from node.datapath.outbound import Outbound
@@ -47,6 +48,7 @@ class PythonDataPath:
         self.counters = self.gate.counters
         self._inbound = Inbound(tun, device, self.gate)
         self._outbound = Outbound(tun.fd, device, self.gate, transport)
+        self._budget = Budget(_BURSTS)
         self._on_event = on_event
         device.sink = self
 
@@ -98,7 +100,7 @@ class PythonDataPath:
         """Take what a socket has, up to a budget; True when there may be more."""
         inbound = self._inbound
         receive = self.transport.receive
-        more = True
+        more, small = True, 0
         for _ in range(_BURSTS):
             got = receive(sock, inbound.room())
             if got is None:
@@ -106,6 +108,11 @@ class PythonDataPath:
                 break
             size, segment, path = got
             inbound.stack(size, segment, path, now)
+            if size <= segment:
+                small += 1
+                if small == self._budget.next:
+                    break
+        self._budget.settle(small, now, is_empty=not more)
         inbound.finish(now)
         self._carry_out()
         return more
