@@ -237,7 +237,7 @@ class PeerPath:
     def on_deadline(self, now: float) -> None:
         """Expire questions and send a heartbeat, as far as due."""
         for transaction, question in list(self._questions.items()):
-            if now - question.sent_at >= PING_TIMEOUT_S:
+            if now >= question.sent_at + PING_TIMEOUT_S:
                 del self._questions[transaction]
                 self._note_unanswered(question, now)
         while self._repeats_at and now >= self._repeats_at[0]:

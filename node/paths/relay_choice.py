@@ -178,7 +178,7 @@ class RelayChoice:
     def on_deadline(self, now: float) -> None:
         """Dial again what is wanted, close what is idle or gave no answer."""
         for number, held in list(self._regions.items()):
-            is_idle = number != self._home and now - held.wrote_at >= IDLE_S
+            is_idle = number != self._home and now >= held.wrote_at + IDLE_S
             is_dead = held.asked_at is not None and now >= held.asked_at + ANSWER_S
             if held.is_open and (is_idle or is_dead):
                 held.is_open = False
@@ -202,7 +202,7 @@ class RelayChoice:
         return held is not None and not held.is_open and held.failures > 0
 
     def _ask_if_silent(self, region: int, held: _Region, limit_s: float, now: float) -> None:
-        is_silent = held.heard_at is not None and now - held.heard_at >= limit_s
+        is_silent = held.heard_at is not None and now >= held.heard_at + limit_s
         if held.is_open and held.asked_at is None and is_silent:
             held.asked_at = now
             self._commands.append(PingRegion(region))
