@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.datapath.buffers import Place, packet_buffer
+from node.datapath.buffers import LEAD, TAG, Place, packet_buffer
 from node.datapath.denials import OUTBOUND
 from node.datapath.sealing import RowViews, take_numbers
-from node.datapath.segment import LEAD, TAG, Splitter, are_alike, inspect, may_stack
+from node.datapath.segment import Splitter
+from node.datapath.superpacket import are_alike, inspect, may_stack
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
 from node.wireguard.session import padded_length
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from node.datapath.flows import Flow
     from node.datapath.gate import Gate
-    from node.datapath.segment import SuperPacket
+    from node.datapath.superpacket import SuperPacket
     from node.datapath.virtio import VirtioHeader
     from node.wireguard.device import Device
     from node.wireguard.peer import Peer

@@ -8,7 +8,14 @@ carries is the protocol's choice (RFC 768: never 0 for UDP; RFC 1624 for the res
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from node.datapath.virtio import TCP_CSUM_OFFSET, UDP_CSUM_OFFSET
+
+if TYPE_CHECKING:
+    from node.datapath.virtio import VirtioHeader
 
 MODULUS = 65535
 _NUMPY_PAYS_BYTES = 192
@@ -47,3 +54,20 @@ def set_ipv4_checksum(packet: bytearray | memoryview, header_bytes: int = 20) ->
     """Write the header checksum of an IPv4 packet in place."""
     packet[10] = packet[11] = 0
     packet[10:12] = tcp_checksum(ones_sum(packet[:header_bytes])).to_bytes(2, "big")
+
+
+def complete_checksum(packet: memoryview, header: VirtioHeader) -> bool:
+    """Finish a transport checksum that the kernel left at the pseudo-header's sum.
+
+    False when the virtio header does not fit the packet.
+    """
+    start, offset = header.csum_start, header.csum_offset
+    field = start + offset
+    if field + 2 > len(packet) or offset not in (TCP_CSUM_OFFSET, UDP_CSUM_OFFSET):
+        # Other protocols (SCTP uses CRC32c) never ask for this on a TUN device.
+        return False
+    # The field holds the pseudo-header's sum, so the sum over the segment is the whole sum.
+    total = ones_sum(packet[start:])
+    finish = udp_checksum if offset == UDP_CSUM_OFFSET else tcp_checksum
+    packet[field : field + 2] = finish(total).to_bytes(2, "big")
+    return True

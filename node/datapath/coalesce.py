@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum
-from node.datapath.segment import TCP, UDP
+from node.datapath.decode import TCP, UDP
 from node.datapath.virtio import (
     GSO_TCPV4,
     GSO_TCPV6,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from node.datapath.buffers import LEAD, TAG
 from node.datapath.coalesce import Run, find_runs, joins, shape_of, write_super_header
 from node.datapath.denials import INBOUND
-from node.datapath.segment import LEAD, TAG
 from node.datapath.train import Trains
 from node.datapath.tun import Offloads
 from node.datapath.virtio import NO_OFFLOAD

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
-from node.datapath.buffers import Place, packet_buffer
+from node.datapath.buffers import LEAD, TAG, Place, packet_buffer
 from node.datapath.delivery import Delivery
 from node.datapath.sealing import MOST_ROWS, RowViews
-from node.datapath.segment import LEAD, TAG
 from node.transport.demux import DatagramKind, classify
 from node.transport.udp import RECEIVE_BYTES
 from node.wireguard.constants import REJECT_AFTER_MESSAGES

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.datapath.budget import Budget
-from node.datapath.buffers import Place, packet_buffer
+from node.datapath.buffers import LEAD, TAG, Place, packet_buffer
 from node.datapath.bulk import Bulk
-from node.datapath.checksum import MODULUS
+from node.datapath.checksum import MODULUS, complete_checksum
+from node.datapath.decode import TCP, UDP
 from node.datapath.denials import OUTBOUND
 from node.datapath.sealing import RowViews, take_numbers
-from node.datapath.segment import LEAD, TAG, TCP, UDP, complete_checksum
 from node.datapath.virtio import HEADER_BYTES, NEEDS_CSUM, UDP_CSUM_OFFSET, VirtioHeader
 from node.transport.udp import MAX_BURST_BYTES, MAX_SEGMENTS
 from node.wireguard.messages import MessageType

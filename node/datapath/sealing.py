@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from cryptography.exceptions import InvalidTag
 
-from node.datapath.segment import LEAD, TAG
+from node.datapath.buffers import LEAD, TAG
 from node.wireguard.messages import MessageType
 
 if TYPE_CHECKING:

@@ -10,126 +10,33 @@ nothing modulo 65535; an IPv6 header adds a constant. What remains is the pseudo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.datapath.checksum import (
-    MODULUS,
-    ones_sum,
-    pseudo_sum,
-    set_ipv4_checksum,
-    tcp_checksum,
-    udp_checksum,
-)
+from node.datapath.buffers import LEAD, TAG
+from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum, set_ipv4_checksum
+from node.datapath.decode import TCP, UDP
 from node.datapath.headers import CountingHeads
-from node.datapath.virtio import (
-    GSO_TCPV4,
-    GSO_TCPV6,
-    GSO_UDP_L4,
-    TCP_CSUM_OFFSET,
-    UDP_CSUM_OFFSET,
-    VirtioHeader,
-)
+from node.datapath.virtio import TCP_CSUM_OFFSET, UDP_CSUM_OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from node.datapath.superpacket import SuperPacket
+
     Rows = NDArray[np.uint8]
-
-LEAD = 16
-"""Bytes before each segment: room for the transport message's header."""
-
-TAG = 16
-MOST_ROWS = 64
-TCP = 6
-UDP = 17
 
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
-_TCP_HEADER = 20
-_UDP_HEADER = 8
-_ACK = 0x10
-_PSH = 0x08
 _FIN_PSH = 0x09
 _CWR = 0x80
 _FIN_PSH_CWR = _FIN_PSH | _CWR
 _RAMP = np.arange(256, dtype=np.int64)
 _MOST_LAYOUTS = 128
-_KINDS = {(GSO_TCPV4, 4), (GSO_TCPV6, 6), (GSO_UDP_L4, 4), (GSO_UDP_L4, 6)}
 _IDENTITIES = 1 << 16
-
-
-class SuperPacket(NamedTuple):
-    """A super-packet that was checked and can be split."""
-
-    packet: memoryview
-    is_ipv6: bool
-    is_tcp: bool
-    transport_at: int
-    header_bytes: int
-    """IP and transport headers together."""
-    gso_size: int
-    segments: int
-    segment_bytes: int
-    """Length of every segment but the last."""
-    last_bytes: int
-    """Length of the last segment."""
-
-
-def may_stack(source: SuperPacket) -> bool:
-    """Whether the segments are all of one length and differ in nothing but what counts up."""
-    return (
-        source.is_tcp
-        and source.last_bytes == source.segment_bytes
-        and 1 < source.segments <= MOST_ROWS
-        and source.packet[source.transport_at + 13] & ~_PSH == _ACK
-    )
-
-
-def are_alike(source: SuperPacket, other: SuperPacket) -> bool:
-    """Whether two super-packets that may stack are of one flow and make segments alike."""
-    packet, at = source.packet, source.transport_at
-    if source[1:] != other[1:] or packet[at : at + 4] != other.packet[at : at + 4]:
-        return False
-    if source.is_ipv6:
-        return packet[:at] == other.packet[:at]
-    return packet[:4] == other.packet[:4] and (
-        packet[6:10] == other.packet[6:10] and packet[12:at] == other.packet[12:at]
-    )
-
-
-def inspect(packet: memoryview, header: VirtioHeader) -> SuperPacket | None:
-    """Check a super-packet against its virtio header; None when the two do not fit."""
-    if len(packet) < _IPV4_HEADER:
-        return None
-    version = packet[0] >> 4
-    is_tcp = header.gso_type != GSO_UDP_L4
-    if (header.gso_type, version) not in _KINDS or not header.gso_size:
-        return None
-    at = header.csum_start
-    least = (packet[0] & 15) * 4 if version == 4 else _IPV6_HEADER
-    if at < max(least, _IPV4_HEADER) or (version == 4 and at != least) or at % 4:
-        return None
-    if header.csum_offset != (TCP_CSUM_OFFSET if is_tcp else UDP_CSUM_OFFSET):
-        return None
-    if len(packet) < at + (_TCP_HEADER if is_tcp else _UDP_HEADER):
-        return None
-    header_bytes = at + ((packet[at + 12] >> 4) * 4 if is_tcp else _UDP_HEADER)
-    if is_tcp and header_bytes < at + _TCP_HEADER:
-        return None
-    payload = len(packet) - header_bytes
-    if payload <= 0:
-        return None
-    size = header.gso_size
-    segments = -(-payload // size)
-    segment = header_bytes + size
-    last = len(packet) - (segments - 1) * size
-    return SuperPacket(
-        packet, version == 6, is_tcp, at, header_bytes, size, segments, segment, last
-    )
 
 
 class _Layout:
@@ -351,20 +258,3 @@ def _correction(source: SuperPacket, length: int) -> int:
         return pseudo_sum(packet[12:20], protocol, length - at) * 256 % MODULUS
     header = ones_sum(packet[:at]) - int.from_bytes(packet[4:6], "big") + length - _IPV6_HEADER
     return (pseudo_sum(packet[8:40], protocol, length - at) - header) * 256 % MODULUS
-
-
-def complete_checksum(packet: memoryview, header: VirtioHeader) -> bool:
-    """Finish a transport checksum that the kernel left at the pseudo-header's sum.
-
-    False when the virtio header does not fit the packet.
-    """
-    start, offset = header.csum_start, header.csum_offset
-    field = start + offset
-    if field + 2 > len(packet) or offset not in (TCP_CSUM_OFFSET, UDP_CSUM_OFFSET):
-        # Other protocols (SCTP uses CRC32c) never ask for this on a TUN device.
-        return False
-    # The field holds the pseudo-header's sum, so the sum over the segment is the whole sum.
-    total = ones_sum(packet[start:])
-    finish = udp_checksum if offset == UDP_CSUM_OFFSET else tcp_checksum
-    packet[field : field + 2] = finish(total).to_bytes(2, "big")
-    return True

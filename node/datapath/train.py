@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.datapath.buffers import Place, packet_buffer
+from node.datapath.buffers import LEAD, TAG, Place, packet_buffer
 from node.datapath.checksum import MODULUS, ones_sum, pseudo_sum
 from node.datapath.coalesce import write_super_header
+from node.datapath.decode import TCP, UDP
 from node.datapath.headers import CountingHeads
-from node.datapath.segment import LEAD, TAG, TCP, UDP
 from node.datapath.virtio import HEADER_BYTES, TCP_CSUM_OFFSET, UDP_CSUM_OFFSET
 
 if TYPE_CHECKING:

@@ -19,9 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 with atheris.instrument_imports(include=["node"]):
     import numpy as np
 
+    from node.datapath.buffers import LEAD, TAG
+    from node.datapath.checksum import complete_checksum
     from node.datapath.coalesce import find_runs
     from node.datapath.decode import decode
-    from node.datapath.segment import LEAD, TAG, Splitter, complete_checksum, inspect
+    from node.datapath.segment import Splitter
+    from node.datapath.superpacket import inspect
     from node.datapath.virtio import HEADER_BYTES, VirtioHeader
     from node.transport.demux import classify
     from node.transport.endpoint import Endpoint

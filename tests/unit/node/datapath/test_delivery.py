@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from node.datapath.buffers import LEAD, TAG
 from node.datapath.delivery import Delivery
 from node.datapath.gate import Gate
-from node.datapath.segment import LEAD, TAG
 from node.datapath.tun import Offloads
 from node.datapath.virtio import HEADER_BYTES
 from node.wireguard.allowed_ips import AllowedIPs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from node.datapath.buffers import LEAD, TAG
 from node.datapath.sealing import RowViews
-from node.datapath.segment import LEAD, TAG
 from node.wireguard.primitives import nonce
 
 STRIDE = LEAD + 48 + TAG

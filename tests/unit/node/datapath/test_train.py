@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.datapath.buffers import LEAD, TAG
 from node.datapath.coalesce import Run, find_runs, shape_of
-from node.datapath.segment import LEAD, TAG
 from node.datapath.train import Trains
 from tests.support.packets import Tcp, udp_packet
 
