@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from relay.errors import Fault, RelayError
+from relay.errors import RelayError
 from relay.session_client import ClientEvent, ClientOptions, ClientSession, Disconnected, Phase
 from relay.upgrade import META_CERT_PREFIX
 
@@ -74,8 +74,12 @@ class RelayClient(asyncio.Protocol):
         private: NodePrivate,
         options: ClientOptions,
         on_event: Callable[[ClientEvent], None],
+        *,
+        pin: str = "",
     ) -> None:
+        """`pin` is the only certificate to speak to, as in `RelayAddress`."""
         self._loop = asyncio.get_running_loop()
+        self._pin = pin
         self._private = private
         self._options = options
         self._on_event = on_event
@@ -100,6 +104,10 @@ class RelayClient(asyncio.Protocol):
             now=self._loop.time(),
             on_dirty=self._schedule_flush,
         )
+        if self._pin and not is_pinned(transport.get_extra_info("ssl_object"), self._pin):
+            # Before the first byte: what introduces us may hold the secret of a region.
+            self._end("certificate differs from the pinned one")
+            return
         self._flush()
         self._arm()
 
@@ -194,13 +202,12 @@ async def dial(
             # One address after the other: asyncio's race between them leaks the winner's socket
             # when it is cancelled, and whoever knows several addresses dials them in turn anyway.
             _transport, client = await loop.create_connection(
-                lambda: RelayClient(private, options, on_event),
+                lambda: RelayClient(private, options, on_event, pin=address.certificate_pin),
                 address.host,
                 address.port,
                 ssl=address.tls,
                 server_hostname=address.name if address.tls else None,
             )
-            _check_pin(client, address)
             await client.welcomed
     except (OSError, ssl.SSLError, DialError) as error:
         answered_by = b""
@@ -219,16 +226,11 @@ async def dial(
     return client
 
 
-def _check_pin(client: RelayClient, address: RelayAddress) -> None:
-    if not address.certificate_pin:
-        return
-    transport = client._transport  # noqa: SLF001  same module
-    tls = transport.get_extra_info("ssl_object") if transport else None
+def is_pinned(tls: ssl.SSLObject | None, pin: str) -> bool:
+    """Whether a peer showed the very certificate of a pin, `sha256-raw:` and 64 hex digits."""
     leaf = tls.getpeercert(binary_form=True) if tls else None
-    pinned = address.certificate_pin.removeprefix(PIN_PREFIX).lower()
     found = hashlib.sha256(leaf or b"").hexdigest()
-    if leaf is None or not hmac.compare_digest(found, pinned):
-        raise DialError(f"{Fault.REFUSED.value}: certificate differs from the pinned one")
+    return leaf is not None and hmac.compare_digest(found, pin.removeprefix(PIN_PREFIX).lower())
 
 
 def server_key_in(tls: ssl.SSLObject | None) -> bytes | None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from datetime import UTC, datetime
 
-from control.keys import NodePrivate
-from relay.dial import RelayAddress, dial
+import pytest
+
+from control.keys import MeshKey, NodePrivate
+from relay.dial import DialError, RelayAddress, dial
+from relay.server.tls import client_context, self_signed, server_context
+from relay.session_client import ClientOptions
 
 
 async def test_cancelled_dial_closes_its_connection() -> None:
@@ -34,3 +39,30 @@ async def test_cancelled_dial_closes_its_connection() -> None:
         await ended.wait()
     server.close()
     await server.wait_closed()
+
+
+async def test_server_without_the_pinned_certificate_hears_nothing() -> None:
+    # It tells a key in its chain, as relays do: with that, all we say would leave at once.
+    impostor = NodePrivate.generate(os.urandom)
+    certificate, key, _ = self_signed("127.0.0.1", datetime.now(UTC))
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(
+        listen, "127.0.0.1", 0, ssl=server_context(certificate, key, impostor.public.raw)
+    )
+    address = RelayAddress(
+        "127.0.0.1",
+        server.sockets[0].getsockname()[1],
+        certificate_pin="sha256-raw:" + "00" * 32,
+        tls=client_context(verify=False),
+    )
+    options = ClientOptions(mesh_key=MeshKey(b"\x07" * 32))
+    async with server:
+        with pytest.raises(DialError, match="differs from the pinned"):
+            await dial(address, NodePrivate.generate(os.urandom), lambda _event: None, options)
+        async with asyncio.timeout(5):
+            assert await heard.get() == b""
