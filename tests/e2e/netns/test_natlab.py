@@ -86,7 +86,8 @@ async def test_guessed_port_makes_every_easy_and_hard_pair_direct(a: str, b: str
     with laboratory(BY_NAME[a], BY_NAME[b]) as lab:
         async with services(lab):
             for _ in range(ROUNDS):
-                outcome = await meet(lab, BY_NAME[a], BY_NAME[b], guesses=True)
+                # Without prediction, which finds a NAT that counts before anybody has to guess.
+                outcome = await meet(lab, BY_NAME[a], BY_NAME[b], predicts=False, guesses=True)
                 assert outcome.carried_by_relay
                 assert outcome.most_sockets <= SOCKETS
                 assert outcome.sockets_left == outcome.is_direct
