@@ -13,8 +13,8 @@ import hmac
 import os
 import ssl
 import warnings
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -28,12 +28,31 @@ if TYPE_CHECKING:
 
     from control.keys import NodePrivate
 
-__all__ = ["DialError", "RelayAddress", "RelayClient", "dial"]
+__all__ = ["Connect", "DialError", "RelayAddress", "RelayClient", "dial", "open_connection"]
 
 DIAL_S = 10.0
 HIGH_WATER_BYTES = 128 * 1024
 LOW_WATER_BYTES = 32 * 1024
 PIN_PREFIX = "sha256-raw:"
+
+
+_P = TypeVar("_P", bound=asyncio.Protocol)
+
+
+class Connect(Protocol):
+    """A way to a relay other than the plain one, as through a proxy."""
+
+    async def __call__(
+        self,
+        factory: Callable[[], _P],
+        host: str,
+        port: int,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+    ) -> tuple[asyncio.Transport, _P]:
+        """Connect as asyncio's `create_connection` does; raises OSError."""
+        ...
 
 
 class DialError(RelayError):
@@ -57,6 +76,8 @@ class RelayAddress:
     """`sha256-raw:` and 64 hex digits: accept exactly this certificate."""
     tls: ssl.SSLContext | None = None
     """None dials without TLS."""
+    connect: Connect | None = field(default=None, compare=False)
+    """None connects without detour."""
 
     @property
     def name(self) -> str:
@@ -187,6 +208,19 @@ class RelayClient(asyncio.Protocol):
             self.closed.set_result(detail)
 
 
+async def open_connection(address: RelayAddress, factory: Callable[[], _P]) -> _P:
+    """Open a connection to a relay, TLS included, and nothing more. Raises OSError."""
+    connect: Any = address.connect or asyncio.get_running_loop().create_connection
+    _transport, protocol = await connect(
+        factory,
+        address.host,
+        address.port,
+        ssl=address.tls,
+        server_hostname=address.name if address.tls else None,
+    )
+    return cast("_P", protocol)
+
+
 async def dial(
     address: RelayAddress,
     private: NodePrivate,
@@ -195,18 +229,14 @@ async def dial(
 ) -> RelayClient:
     """Connect and wait for the welcome, ten seconds in all. Raises DialError."""
     options = replace(options or ClientOptions(), host=address.name)
-    loop = asyncio.get_running_loop()
     client: RelayClient | None = None
     try:
         async with asyncio.timeout(DIAL_S):
             # One address after the other: asyncio's race between them leaks the winner's socket
             # when it is cancelled, and whoever knows several addresses dials them in turn anyway.
-            _transport, client = await loop.create_connection(
+            client = await open_connection(
+                address,
                 lambda: RelayClient(private, options, on_event, pin=address.certificate_pin),
-                address.host,
-                address.port,
-                ssl=address.tls,
-                server_hostname=address.name if address.tls else None,
             )
             await client.welcomed
     except (OSError, ssl.SSLError, DialError) as error:

@@ -33,6 +33,7 @@ from node.datapath.tun import TunError
 from node.dns.resolv_conf import recover
 from node.hostnet.host import HostNetworkError
 from node.paths.news import EndpointsWanted, PathChanged, PathNews, PingAnswered
+from node.proxy.settings import DIRECT, ProxySettings
 from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
 from node.state.directory import StateError
 from node.state.preferences import PreferencesError
@@ -80,6 +81,8 @@ class AgentOptions:
     guesses_ports: bool = False
     """Whether to guess ports with peers where one of us is behind a hard NAT."""
     resolv_conf: Path = Path("/etc/resolv.conf")
+    proxies: ProxySettings = DIRECT
+    """Web proxies in the way to control server and relays."""
 
 
 class Agent:
@@ -372,6 +375,7 @@ class Agent:
             resolv_conf=self._options.resolv_conf,
             directory=self._directory,
             maps_port=self._options.maps_port,
+            proxies=self._options.proxies,
             on_news=self._report,
             on_link_change=self._start_over,
             on_trouble=self._note_relay,
@@ -447,6 +451,7 @@ class Agent:
             owner=self,
             hostinfo=self._hostinfo(),
             tls=trust(self.preferences.trusted_ca),
+            proxies=self._options.proxies,
             is_ephemeral=self.preferences.is_ephemeral,
         )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.agent.bridge import BridgeOwner
     from node.hostnet.plan import IPNetwork
     from node.netmap.netmap import NetMap
+    from node.proxy.settings import ProxySettings
     from node.state.directory import StateDirectory
     from node.state.identity import Identity
     from node.state.preferences import Preferences
@@ -41,6 +42,7 @@ class Attachment:
         identity: Identity,
         *,
         maps_port: bool,
+        proxies: ProxySettings,
         on_news: Callable[[], None],
         on_link_change: Callable[[], None],
         on_trouble: Callable[[int, str], None],
@@ -52,6 +54,7 @@ class Attachment:
         self._asked: tuple[object, ...] = ()
         self._passing: tuple[IPNetwork, ...] = ()
         self._names = names
+        self._proxies = proxies
         self.connectivity = Connectivity(
             identity.node,
             interface=tunnel.interface,
@@ -64,6 +67,7 @@ class Attachment:
             on_link_change=on_link_change,
             on_trouble=on_trouble,
             maps_port=maps_port,
+            proxies=proxies,
         )
         self._measuring = asyncio.create_task(self.connectivity.run(), name="connectivity")
 
@@ -78,6 +82,7 @@ class Attachment:
         resolv_conf: Path,
         directory: StateDirectory,
         maps_port: bool,
+        proxies: ProxySettings,
         on_news: Callable[[], None],
         on_link_change: Callable[[], None],
         on_trouble: Callable[[int, str], None],
@@ -104,6 +109,7 @@ class Attachment:
             names,
             identity,
             maps_port=maps_port,
+            proxies=proxies,
             on_news=on_news,
             on_link_change=on_link_change,
             on_trouble=on_trouble,
@@ -135,7 +141,12 @@ class Attachment:
         """Return what passes by an exit node; names are looked up when that may have changed."""
         asked = (derp_map, preferences, around)
         if asked != self._asked:
-            self._passing = await bypasses(preferences, derp_map, around)
+            self._passing = await bypasses(
+                preferences,
+                derp_map,
+                around,
+                proxies=[proxy.host for proxy in self._proxies.usable()],
+            )
             self._asked = asked
         return self._passing
 

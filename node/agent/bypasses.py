@@ -23,15 +23,20 @@ LOG = logging.getLogger("postern.agent")
 
 
 async def bypasses(
-    preferences: Preferences, derp_map: DerpMap | None, around: Iterable[IPNetwork] = ()
+    preferences: Preferences,
+    derp_map: DerpMap | None,
+    around: Iterable[IPNetwork] = (),
+    *,
+    proxies: Iterable[str] = (),
 ) -> tuple[IPNetwork, ...]:
     """Return the addresses of control server and relays; none while no exit node is used.
 
     `around` are the networks that this host is in: they are left alone where the user wants that.
+    `proxies` are the hosts by way of which those are reached.
     """
     if not preferences.exit_node:
         return ()
-    names = [ControlUrl.parse(preferences.login_server).host]
+    names = [ControlUrl.parse(preferences.login_server).host, *proxies]
     for region in ((derp_map.regions or {}) if derp_map is not None else {}).values():
         for node in (region.nodes or ()) if region is not None else ():
             names += [name for name in (node.ipv4 or node.host_name, node.ipv6) if name]

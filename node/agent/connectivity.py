@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from control.wire import DerpMap
     from node.paths.netcheck.report import Report
     from node.paths.own_endpoints import OwnEndpoint
+    from node.proxy.settings import ProxySettings
     from node.relays.links import Received
     from node.transport.endpoint import Endpoint
 
@@ -58,6 +59,7 @@ class Connectivity:
         on_link_change: Callable[[], None],
         on_trouble: Callable[[int, str], None],
         maps_port: bool,
+        proxies: ProxySettings,
     ) -> None:
         self._interface = interface
         self._port = port
@@ -65,8 +67,8 @@ class Connectivity:
         self._on_link_change = on_link_change
         self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
-        self.relays = RelayLinks(private, on_received, self._take_trouble)
-        self.measurer = Measurer(send_stun, has_ipv6=_HAS_IPV6.exists())
+        self.relays = RelayLinks(private, on_received, self._take_trouble, proxies=proxies)
+        self.measurer = Measurer(send_stun, has_ipv6=_HAS_IPV6.exists(), proxies=proxies)
         self._home = HomeChooser()
         self._own = OwnEndpoints()
         self._derp_map: DerpMap | None = None

@@ -25,6 +25,7 @@ from control.wire import (
     capability,
 )
 from node.netmap.fold import FoldError, fold
+from node.proxy.settings import DIRECT, ProxySettings
 from node.session.driver import (
     Backoff,
     ControlClient,
@@ -87,6 +88,7 @@ class ControlSession:
     hostinfo: Hostinfo
     tls: ssl.SSLContext | None = None
     """What to verify the server with; None is the system's."""
+    proxies: ProxySettings = DIRECT
     auth_key: str = field(default="", repr=False)
     is_ephemeral: bool = False
     must_log_in: bool = False
@@ -152,25 +154,27 @@ class ControlSession:
         if self._client is not None:
             await self._client.log_out(self.identity.node.public)
             return
-        key = await fetch_server_key(self.url, tls=self.tls)
+        key = await fetch_server_key(self.url, tls=self.tls, proxies=self.proxies)
         async with ControlClient.connect(
             self.url,
             machine=self.identity.machine,
             server=key,
             entropy=os.urandom,
             tls=self.tls,
+            proxies=self.proxies,
         ) as client:
             await client.log_out(self.identity.node.public)
 
     async def _session(self, backoff: Backoff) -> bool:
         """Hold one connection; False when a person has to act."""
-        key = await fetch_server_key(self.url, tls=self.tls)
+        key = await fetch_server_key(self.url, tls=self.tls, proxies=self.proxies)
         async with ControlClient.connect(
             self.url,
             machine=self.identity.machine,
             server=key,
             entropy=os.urandom,
             tls=self.tls,
+            proxies=self.proxies,
         ) as client:
             if (self.must_log_in or not self.identity.is_registered) and not await self._log_in(
                 client

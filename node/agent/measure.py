@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 from node.paths.netcheck.plan import incremental_plan, initial_plan, stun_port
 from node.paths.netcheck.report import Report
 from node.paths.netcheck.run import Ask, FallbackWanted, Finished, NetcheckRun
+from node.proxy.settings import DIRECT, ProxyError, ProxySettings
 from node.relays.address import relay_addresses, tls_context
 from node.transport.endpoint import Endpoint
+from relay.dial import open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +35,15 @@ _FALLBACK_S: Final = 2.0
 class Measurer:
     """Runs one netcheck at a time; who asks meanwhile gets the same report."""
 
-    def __init__(self, send: Callable[[bytes, Endpoint], None], *, has_ipv6: bool) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes, Endpoint], None],
+        *,
+        has_ipv6: bool,
+        proxies: ProxySettings = DIRECT,
+    ) -> None:
         self._send = send
+        self._proxies = proxies
         self._has_ipv6 = has_ipv6
         self._loop = asyncio.get_running_loop()
         self._run: NetcheckRun | None = None
@@ -122,19 +131,31 @@ class Measurer:
         return Endpoint.from_text(str(found[0][4][0]), stun_port(node)) if found else None
 
     async def _time_tls(self, derp_map: DerpMap, region: int, report: Report) -> None:
-        for address in relay_addresses(derp_map, region, tls_context):
+        try:
+            addresses = relay_addresses(derp_map, region, tls_context, self._proxies)
+        except ProxyError as error:
+            LOG.debug("relay region %d: %s", region, error)
+            return
+        for address in addresses:
             began = self._loop.time()
             try:
                 async with asyncio.timeout(_FALLBACK_S):
-                    _, writer = await asyncio.open_connection(
-                        address.host,
-                        address.port,
-                        ssl=address.tls,
-                        server_hostname=address.name if address.tls else None,
-                    )
+                    opened = await open_connection(address, _Opened)
             except (OSError, TimeoutError) as error:
                 LOG.debug("relay %s: %s", address.host, error)
                 continue
             report.add_https_latency(region, round((self._loop.time() - began) * 1e9))
-            writer.close()
+            opened.close()
             return
+
+
+class _Opened(asyncio.Protocol):
+    """A connection that was worth nothing but the time it took."""
+
+    _transport: asyncio.BaseTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def close(self) -> None:
+        self._transport.close()

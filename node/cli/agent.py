@@ -6,12 +6,15 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 from pathlib import Path
 
 from node.agent.privileges import give_up_privileges
 from node.cli.agent_flags import parser_for, run_command, state_directory
 
 __all__ = ["main"]
+
+LOG = logging.getLogger("postern.agent")
 
 
 def main(arguments: list[str]) -> int:
@@ -53,12 +56,16 @@ def _run(options: argparse.Namespace) -> int:
     # Here and not above: commands that only ask the agent need none of this.
     from node.agent.agent import AgentOptions  # noqa: PLC0415  see above
     from node.agent.daemon import run_agent  # noqa: PLC0415  see above
+    from node.proxy.settings import ProxySettings  # noqa: PLC0415  see above
 
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     directory = state_directory(options)
+    proxies = ProxySettings.from_environment(os.environ)
+    for proxy in proxies.usable():
+        LOG.info("control server and relays by way of %s", proxy)
     # The packet path makes no cycles; a full collection would only delay packets.
     gc.enable()
     gc.collect()
@@ -72,6 +79,7 @@ def _run(options: argparse.Namespace) -> int:
                 maps_port=options.port_mapping,
                 guesses_ports=options.port_guessing,
                 resolv_conf=options.resolv_conf,
+                proxies=proxies,
             ),
             lambda: print(f"postern agent: ready in {directory.path}", flush=True),
         )

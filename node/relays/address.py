@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
+from node.proxy.connect import Through
+from node.proxy.settings import DIRECT, ProxySettings
 from relay.dial import PIN_PREFIX, RelayAddress
 
 if TYPE_CHECKING:
@@ -18,23 +20,34 @@ _DEFAULT_PORT: Final = 443
 
 
 def relay_addresses(
-    derp_map: DerpMap, region: int, tls: Callable[..., ssl.SSLContext]
+    derp_map: DerpMap,
+    region: int,
+    tls: Callable[..., ssl.SSLContext],
+    proxies: ProxySettings = DIRECT,
 ) -> list[RelayAddress]:
     """Return the relays of a region in the order to try them; none for an unknown region.
 
-    `tls` makes a context, with `verify=False` for a relay whose certificate is pinned.
+    `tls` makes a context, with `verify=False` for a relay whose certificate is pinned. Raises
+    ProxyError for a proxy that we cannot speak to.
     """
     found = (derp_map.regions or {}).get(region)
     nodes = (found.nodes or ()) if found is not None else ()
-    return [_address(node, tls) for node in nodes if not node.stun_only]
+    return [_address(node, tls, proxies) for node in nodes if not node.stun_only]
 
 
-def _address(node: DerpNode, tls: Callable[..., ssl.SSLContext]) -> RelayAddress:
+def _address(
+    node: DerpNode, tls: Callable[..., ssl.SSLContext], proxies: ProxySettings
+) -> RelayAddress:
     is_pinned = node.cert_name.startswith(PIN_PREFIX)
+    port = node.derp_port or _DEFAULT_PORT
+    literals = [text for text in (node.ipv4, node.ipv6) if text not in {"", "none"}]
+    proxy = proxies.choose("https", (node.host_name, *literals), port)
     has_ipv4 = node.ipv4 not in {"", "none"}
     return RelayAddress(
-        host=node.ipv4 if has_ipv4 else node.host_name,
-        port=node.derp_port or _DEFAULT_PORT,
+        # Proxies have lists of names, and perhaps the only resolver that knows them.
+        host=node.ipv4 if has_ipv4 and proxy is None else node.host_name,
+        port=port,
+        connect=Through(proxy) if proxy is not None else None,
         server_name=node.host_name if is_pinned or not node.cert_name else node.cert_name,
         certificate_pin=node.cert_name if is_pinned else "",
         tls=tls(verify=not is_pinned and not node.insecure_for_tests),

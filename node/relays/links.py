@@ -19,8 +19,9 @@ from node.paths.relay_choice import (
     RelayChoice,
     SetHome,
 )
+from node.proxy.settings import DIRECT, ProxyError, ProxySettings
 from node.relays.address import relay_addresses, tls_context
-from relay.dial import DialError, RelayClient, dial
+from relay.dial import DialError, RelayAddress, RelayClient, dial
 from relay.frames import PeerGone, RecvPacket, Restarting
 from relay.session_client import Phase
 
@@ -54,10 +55,13 @@ class RelayLinks:
         private: NodePrivate,
         on_received: Callable[[list[Received]], None],
         on_trouble: Callable[[int, str], None] = lambda _region, _text: None,
+        *,
+        proxies: ProxySettings = DIRECT,
     ) -> None:
         self._private = private
         self._on_received = on_received
         self._on_trouble = on_trouble
+        self._proxies = proxies
         self._loop = asyncio.get_running_loop()
         self._choice = RelayChoice()
         self._derp_map: DerpMap | None = None
@@ -214,9 +218,8 @@ class RelayLinks:
         client.closed.add_done_callback(on_closed)
 
     async def _first_that_answers(self, region: int) -> RelayClient:
-        addresses = relay_addresses(self._derp_map, region, tls_context) if self._derp_map else []
         last: DialError | None = None
-        for address in addresses:
+        for address in self._addresses(region):
             try:
                 async with asyncio.timeout(_DIAL_S):
                     return await dial(
@@ -227,6 +230,14 @@ class RelayLinks:
             except TimeoutError:
                 last = DialError(f"relay {address.host}:{address.port}: no answer")
         raise last or DialError(f"relay region {region}: not in the DERP map")
+
+    def _addresses(self, region: int) -> list[RelayAddress]:
+        if self._derp_map is None:
+            return []
+        try:
+            return relay_addresses(self._derp_map, region, tls_context, self._proxies)
+        except ProxyError as error:
+            raise DialError(f"relay region {region}: {error}") from error
 
     def _lost(self, region: int) -> None:
         if self._is_closed:

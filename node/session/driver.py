@@ -25,6 +25,9 @@ from control.wire import (
     capability,
 )
 from control.wire.framing import KEEP_ALIVE_JSON, MapFrameDecoder, dump_json
+from node.proxy.connect import connect
+from node.proxy.connector import TunnelConnector
+from node.proxy.settings import DIRECT, ProxySettings
 from node.session.channel import (
     BodyReceived,
     ChannelError,
@@ -120,7 +123,9 @@ class Backoff:
         self._failures = 0
 
 
-async def fetch_server_key(url: ControlUrl, *, tls: ssl.SSLContext | None = None) -> MachinePublic:
+async def fetch_server_key(
+    url: ControlUrl, *, tls: ssl.SSLContext | None = None, proxies: ProxySettings = DIRECT
+) -> MachinePublic:
     """Ask for the control key, over TLS that is verified where the URL says https.
 
     Raises ControlLostError or ControlRefusedError.
@@ -128,8 +133,10 @@ async def fetch_server_key(url: ControlUrl, *, tls: ssl.SSLContext | None = None
     version = capability.SPOKEN_BY_OUR_NODE
     timeout = aiohttp.ClientTimeout(total=_CONNECT_S)
     try:
+        proxy = proxies.choose(url.scheme, (url.host,), url.port)
+        tunnels = TunnelConnector(proxy, tls or ssl.create_default_context()) if proxy else None
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            aiohttp.ClientSession(timeout=timeout, connector=tunnels) as session,
             session.get(f"{url}/key?v={version}", ssl=tls or True, allow_redirects=False) as answer,
         ):
             body = await answer.content.read(_MAX_KEY_BYTES)
@@ -192,6 +199,7 @@ class ControlClient(asyncio.Protocol):
         server: MachinePublic,
         entropy: Entropy,
         tls: ssl.SSLContext | None = None,
+        proxies: ProxySettings = DIRECT,
     ) -> AsyncIterator[Self]:
         """Connect and shake hands; the connection lasts as long as the block.
 
@@ -208,8 +216,9 @@ class ControlClient(asyncio.Protocol):
         client: Self | None = None
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, client = await asyncio.get_running_loop().create_connection(
-                    lambda: cls(channel), url.host, url.port, ssl=context
+                proxy = proxies.choose(url.scheme, (url.host,), url.port)
+                _, client = await connect(
+                    proxy, lambda: cls(channel), url.host, url.port, ssl=context
                 )
                 await client.established
         except (OSError, TimeoutError) as error:

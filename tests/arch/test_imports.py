@@ -38,6 +38,8 @@ PURE = (
     "control/wire",
     "node/disco",
     "node/paths",
+    "node/proxy/exchange.py",
+    "node/proxy/settings.py",
     "node/wireguard",
     "relay/_frame_payloads.py",
     "relay/_frame_types.py",

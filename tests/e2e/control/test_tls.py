@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives import hashes
 
 from control.cli import main
 from control.config import load_config
+from node.proxy.settings import DIRECT, ProxySettings
 from node.session.driver import ControlClient, ControlLostError, ControlUrl, fetch_server_key
 from node.session.login import Registered
+from tests.support.connect_proxy import ConnectProxy, running_proxy
 from tests.support.control_server import TestNode, control_config, running_control
 
 if TYPE_CHECKING:
@@ -36,21 +38,29 @@ def initialise(directory: Path, *more: str) -> dict[str, str]:
     return result
 
 
-def secured(directory: Path) -> tuple[Any, ssl.SSLContext]:
+def secured(directory: Path, *more: str) -> tuple[Any, ssl.SSLContext]:
     """Return a configuration with trial certificates, and what a client has to trust."""
-    said = initialise(directory)
+    said = initialise(directory, *more)
     tls = yaml.safe_load((directory / "control.yaml").read_text())["tls"]
     context = ssl.create_default_context(cafile=said["authority"])
     return control_config(directory, tls=tls), context
 
 
-async def join(control: Control, tls: ssl.SSLContext | None) -> object:
-    url = ControlUrl("https", "127.0.0.1", control.server.port)
+async def join(
+    control: Control,
+    tls: ssl.SSLContext | None,
+    *,
+    host: str = "127.0.0.1",
+    proxies: ProxySettings = DIRECT,
+) -> object:
+    url = ControlUrl(
+        "https" if control.server.config.tls.cert_path else "http", host, control.server.port
+    )
     key = await control.add_auth_key(await control.add_user())
     node = TestNode()
-    server = await fetch_server_key(url, tls=tls)
+    server = await fetch_server_key(url, tls=tls, proxies=proxies)
     async with ControlClient.connect(
-        url, machine=node.machine, server=server, entropy=bytes_of, tls=tls
+        url, machine=node.machine, server=server, entropy=bytes_of, tls=tls, proxies=proxies
     ) as client:
         return await node.join(client, key)
 
@@ -70,6 +80,32 @@ async def test_client_that_does_not_trust_the_authority_stays_away(tmp_path: Pat
     async with running_control(config) as control:
         with pytest.raises(ControlLostError, match="certificate"):
             await join(control, None)
+
+
+@pytest.mark.parametrize("has_tls", [True, False])
+async def test_node_joins_through_a_mandatory_proxy(tmp_path: Path, has_tls: bool) -> None:
+    config, tls = await asyncio.to_thread(secured, tmp_path, "--host", "control.example")
+    if not has_tls:
+        config = control_config(tmp_path)
+    async with running_control(config) as control:
+        place = "127.0.0.1", control.server.port
+        target = f"control.example:{control.server.port}"
+        async with running_proxy(ConnectProxy({target: place}, "ann:secret")) as proxy:
+            environment = {"ALL_PROXY": proxy.url("ann:secret")}
+            settings = ProxySettings.from_environment(environment)
+            joined = await join(control, tls, host="control.example", proxies=settings)
+            assert isinstance(joined, Registered)
+            # The key and the session, both inside tunnels.
+            assert proxy.targets == [target, target]
+
+
+async def test_proxy_that_refuses_control_is_named_with_what_to_do(tmp_path: Path) -> None:
+    config, tls = await asyncio.to_thread(secured, tmp_path, "--host", "control.example")
+    async with running_control(config) as control, running_proxy(ConnectProxy()) as proxy:
+        settings = ProxySettings.from_environment({"ALL_PROXY": proxy.url("ann:secret")})
+        with pytest.raises(ControlLostError, match=r"allow CONNECT to control\.example") as caught:
+            await join(control, tls, host="control.example", proxies=settings)
+        assert "secret" not in str(caught.value)
 
 
 def test_trial_files_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from control.wire import DerpMap, DerpNode, DerpRegion
+from node.proxy.settings import ProxySettings
 from node.relays.address import relay_addresses, tls_context
 
 if TYPE_CHECKING:
@@ -65,3 +66,16 @@ def test_stun_only_nodes_are_not_dialled() -> None:
     node = DerpNode(name="1a", host_name="stun.example", stun_only=True)
     derp_map = DerpMap(regions={1: DerpRegion(region_id=1, nodes=(node,))})
     assert relay_addresses(derp_map, 1, tls_context) == []
+
+
+def test_proxy_is_asked_for_the_name_unless_the_relay_is_excepted() -> None:
+    node = DerpNode(name="1a", host_name="relay.example", ipv4="192.0.2.1")
+    derp_map = DerpMap(regions={1: DerpRegion(region_id=1, nodes=(node,))})
+    environment = {"HTTPS_PROXY": "proxy.example:3128"}
+    [found] = relay_addresses(derp_map, 1, tls_context, ProxySettings.from_environment(environment))
+    assert (found.host, found.name) == ("relay.example", "relay.example")
+    assert found.connect is not None
+    for excepted in ("relay.example", "192.0.2.0/24"):
+        settings = ProxySettings.from_environment({**environment, "NO_PROXY": excepted})
+        [found] = relay_addresses(derp_map, 1, tls_context, settings)
+        assert (found.host, found.connect) == ("192.0.2.1", None)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from control.keys import NodePrivate
 from control.wire import DerpMap, DerpNode, DerpRegion
+from node.proxy.settings import DIRECT, ProxySettings
 from node.relays.links import RelayLinks
 from relay.admission import AdmitEveryone
 from relay.app import Relay, RelayConfig
 from relay.server.tls import self_signed, server_context
+from tests.support.connect_proxy import ConnectProxy, running_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    import pytest
 
     from node.relays.links import Received
 
@@ -48,12 +51,12 @@ async def relay() -> AsyncIterator[DerpMap]:
 class End:
     """One node's links, and what they brought."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: ProxySettings = DIRECT) -> None:
         self.private = NodePrivate.generate(os.urandom)
         self.key = self.private.public.raw
         self.heard: asyncio.Queue[Received] = asyncio.Queue()
         self.troubles: dict[int, str] = {}
-        self.links = RelayLinks(self.private, self._take, self._note)
+        self.links = RelayLinks(self.private, self._take, self._note, proxies=proxies)
 
     def _take(self, received: list[Received]) -> None:
         for item in received:
@@ -68,8 +71,10 @@ class End:
 
 
 @asynccontextmanager
-async def two_ends(derp_map: DerpMap) -> AsyncIterator[tuple[End, End]]:
-    a, b = End(), End()
+async def two_ends(
+    derp_map: DerpMap, proxies: ProxySettings = DIRECT
+) -> AsyncIterator[tuple[End, End]]:
+    a, b = End(proxies), End(proxies)
     try:
         for one, other in ((a, b), (b, a)):
             one.links.configure(derp_map, {other.key: REGION})
@@ -155,3 +160,47 @@ async def test_relay_that_does_not_answer_is_a_trouble_with_a_name() -> None:
         assert "127.0.0.1:1" in end.troubles[REGION]
     finally:
         await end.links.close()
+
+
+def behind_a_name(derp_map: DerpMap) -> tuple[DerpMap, tuple[str, int]]:
+    """Return the map with a relay that only a proxy finds, and where that relay really is."""
+    region = (derp_map.regions or {})[REGION]
+    assert region is not None
+    [node] = region.nodes or ()
+    hidden = replace(node, host_name="relay.example", ipv4="192.0.2.1")
+    return DerpMap(regions={REGION: replace(region, nodes=(hidden,))}), (
+        node.host_name,
+        node.derp_port,
+    )
+
+
+async def test_mandatory_proxy_leads_to_the_relay_by_its_name() -> None:
+    async with relay() as derp_map:
+        hidden, place = behind_a_name(derp_map)
+        target = f"relay.example:{place[1]}"
+        async with running_proxy(ConnectProxy({target: place}, "ann:secret")) as proxy:
+            environment = {"HTTPS_PROXY": proxy.url("ann:secret")}
+            settings = ProxySettings.from_environment(environment)
+            async with two_ends(hidden, settings) as (a, b):
+                await both_connected(a, b)
+                a.links.send([(b.key, 0, b"inside", 6)])
+                assert await b.next() == (a.key, REGION, b"inside")
+        assert proxy.targets == [target, target]
+        assert proxy.carried_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("http://ann:secret@127.0.0.1:{port}", "does not take the user and password"),
+        ("socks5://ann:secret@127.0.0.1:{port}", "HTTPS_PROXY names no HTTP proxy"),
+    ],
+)
+async def test_proxy_that_does_not_help_is_a_trouble_that_says_so(value: str, words: str) -> None:
+    async with relay() as derp_map, running_proxy(ConnectProxy(credentials="x:y")) as proxy:
+        hidden, _ = behind_a_name(derp_map)
+        settings = ProxySettings.from_environment({"HTTPS_PROXY": value.format(port=proxy.port)})
+        async with two_ends(hidden, settings) as (a, _):
+            await until(lambda: a.troubles.get(REGION))
+            assert words in a.troubles[REGION]
+            assert "secret" not in a.troubles[REGION]

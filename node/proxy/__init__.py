@@ -1,0 +1,1 @@
+"""Web proxies that stand between this host and control server and relays (HTTP CONNECT)."""
