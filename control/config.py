@@ -171,7 +171,7 @@ class DerpServer(_Section):
     private_key_path: Path = Path("derp.key")
     """File of the relay's key; made with mode 0600 at the first start."""
     stun_listen_addr: str = "0.0.0.0:3478"
-    """UDP address and port of STUN; empty for none."""
+    """UDP address and port of STUN, `:3478` for IPv4 and IPv6; empty for none."""
     ipv4: str = ""
     """Address that nodes are told, where they shall not ask DNS."""
     ipv6: str = ""

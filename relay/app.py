@@ -25,7 +25,7 @@ from relay.server.connection import Host, HttpSniffer
 from relay.server.gate import GatedListener
 from relay.server.hub import Hub
 from relay.server.pages import Pages, build_application, build_portal_application
-from relay.server.stun_socket import StunSocket
+from relay.server.stun_socket import open_stun
 from relay.session_client import ClientOptions
 from relay.welcome import WRITE_TIMEOUT_S, ServerIdentity
 
@@ -54,6 +54,7 @@ class RelayConfig:
     plain_http: tuple[str, int] | None = None
     """A second listener without TLS, for captive-portal checks."""
     stun: tuple[tuple[str, int], ...] = ()
+    """UDP addresses; an empty host means both families."""
     tls: ssl.SSLContext | None = None
     mesh_key: MeshKey | None = None
     mesh_with: tuple[RelayAddress, ...] = ()
@@ -96,7 +97,7 @@ class Relay:
 
     @property
     def stun_ports(self) -> list[int]:
-        """UDP ports in the order of the configuration."""
+        """UDP ports in the order of the configuration, one of each socket."""
         return [socket.port for socket in self.pages.stun_sockets]
 
     async def __aenter__(self) -> Self:
@@ -129,9 +130,7 @@ class Relay:
             listener = GatedListener(self.hub, gate, portal, None, takes_derp=False)
             await self._listen(config.plain_http, listener)
         for host, port in config.stun:
-            socket = StunSocket(host, port)
-            socket.start()
-            self.pages.stun_sockets.append(socket)
+            self.pages.stun_sockets += await open_stun(host, port)
         self.start_timers()
 
     async def _http_server(self, application: web.Application) -> Callable[[], asyncio.Protocol]:

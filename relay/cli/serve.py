@@ -125,7 +125,7 @@ def _config(arguments: argparse.Namespace) -> RelayConfig:
         private=private,
         listen=listen,
         plain_http=plain_http,
-        stun=_stun_addresses(listen[0], arguments.stun_port),
+        stun=((listen[0], arguments.stun_port),) if arguments.stun_port >= 0 else (),
         tls=_tls(arguments, private.public.raw),
         mesh_key=mesh_key,
         mesh_with=tuple(map(_mesh_address, filter(None, arguments.mesh_with.split(",")))),
@@ -138,15 +138,6 @@ def _config(arguments: argparse.Namespace) -> RelayConfig:
         recheck_s=arguments.recheck,
         home=arguments.home,
     )
-
-
-def _stun_addresses(host: str, port: int) -> tuple[tuple[str, int], ...]:
-    if port < 0:
-        return ()
-    if host:
-        return ((host, port),)
-    # One dual-stack socket; hosts without IPv6 cannot make one.
-    return (("::" if socket.has_dualstack_ipv6() else "0.0.0.0", port),)  # noqa: S104  public
 
 
 def _admission(arguments: argparse.Namespace) -> Admission:

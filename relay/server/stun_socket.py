@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from relay.stun import NotStunError, respond
 
-__all__ = ["StunSocket"]
+__all__ = ["StunSocket", "open_stun"]
 
 BATCH = 64
 """Datagrams handled before other work of the loop gets a turn."""
@@ -18,20 +18,44 @@ _IPV6_RECVPKTINFO = 49
 _IPV6_PKTINFO = 50
 
 
+async def open_stun(host: str, port: int) -> list[StunSocket]:
+    """Open what answers at a host, as a TCP listener of that host would, and start it.
+
+    An empty host means both families, a name all its addresses. Raises OSError, and then leaves
+    nothing open.
+    """
+    if host:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    else:
+        # One socket for both; hosts without IPv6 cannot make one.
+        addresses = ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104  public
+    opened: list[StunSocket] = []
+    try:
+        for address in addresses:
+            opened.append(StunSocket(address, port))
+            opened[-1].start()
+    except BaseException:
+        for stun in opened:
+            stun.close()
+        raise
+    return opened
+
+
 class StunSocket:
     """One bound UDP socket. On a wildcard address it notes which local address was asked."""
 
     def __init__(self, host: str, port: int) -> None:
+        """Bind to an address; `::` takes IPv4 too. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)  # noqa: FBT003  the standard library has no keyword here
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-        else:
-            self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        self._socket.bind((host, port))
+        try:
+            self._bind(host, port)
+        except BaseException:
+            self._socket.close()
+            raise
         self.requests: dict[str, int] = {
             "success": 0,
             "not_stun": 0,
@@ -39,6 +63,16 @@ class StunSocket:
             "write_error": 0,
         }
         self.families: dict[str, int] = {"ipv4": 0, "ipv6": 0}
+
+    def _bind(self, host: str, port: int) -> None:
+        ours = self._socket
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if ours.family == socket.AF_INET6:
+            ours.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            ours.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        else:
+            ours.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        ours.bind((host, port))
 
     @property
     def port(self) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from ipaddress import ip_address
 
 import pytest
 
 from relay import stun
-from relay.server.stun_socket import StunSocket
+from relay.server.stun_socket import StunSocket, open_stun
 
 TRANSACTION = b"transaction!"
 PATIENCE_S = 10.0
@@ -58,6 +59,70 @@ async def test_asker_is_told_its_address_from_the_address_it_asked(
     assert len(answer) == length
     assert source == server
     assert sock.families == {"ipv4": own.version == 4, "ipv6": own.version == 6}
+
+
+@needs_ipv6
+@pytest.mark.parametrize(
+    ("host", "answers"),
+    [("", {"127.0.0.1", "::1"}), ("127.0.0.1", {"127.0.0.1"}), ("::1", {"::1"})],
+)
+async def test_empty_host_answers_on_both_families_and_an_address_on_its_own(
+    host: str, answers: set[str]
+) -> None:
+    [sock] = await open_stun(host, 0)
+    try:
+        heard = {server for server in ("127.0.0.1", "::1") if await answers_at(server, sock.port)}
+    finally:
+        sock.close()
+    assert heard == answers
+
+
+async def answers_at(server: str, port: int) -> bool:
+    """Whether a port on loopback answers; the kernel says at once where nobody listens."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(
+        socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM
+    ) as ours:
+        ours.setblocking(False)
+        ours.connect((server, port))
+        ours.send(stun.encode_request(TRANSACTION))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return bool(await loop.sock_recv(ours, 1500))
+        except ConnectionRefusedError:
+            return False
+
+
+@needs_ipv6
+async def test_name_answers_on_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        assert host == "relay.example"
+        # Twice the same, as for several kinds of sockets.
+        return [(0, 0, 0, "", (address, port)) for address in ("127.0.0.1", "::1", "::1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    opened = await open_stun("relay.example", 0)
+    try:
+        for sock, server in zip(opened, ("127.0.0.1", "::1"), strict=True):
+            _, source, _ = await ask(server, sock.port, stun.encode_request(TRANSACTION))
+            assert source == server
+    finally:
+        for sock in opened:
+            sock.close()
+
+
+async def test_address_that_is_not_ours_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (address, port)) for address in ("127.0.0.1", "192.0.2.1")]
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    # A socket that is left behind is an error of its own: ResourceWarning.
+    with pytest.raises(OSError, match="assign"):
+        await open_stun("relay.example", 0)
+    gc.collect()
 
 
 async def test_anything_else_is_met_with_silence() -> None:
