@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["RTT_BOUNDS_MS", "Counters", "DropReason", "PacketKind"]
+__all__ = ["RTT_BOUNDS_MS", "Counters", "DropReason", "Histogram", "PacketKind"]
 
 
 class PacketKind(StrEnum):
@@ -29,6 +30,32 @@ class DropReason(StrEnum):
 
 RTT_BOUNDS_MS = (10, 20, 50, 100, 150, 250, 500)
 _BOUNDS = (*map(str, RTT_BOUNDS_MS), "+Inf")
+
+
+BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class Histogram:
+    """How often a size was seen, by the bound that it stays within."""
+
+    __slots__ = ("_counts", "sum")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BATCH_BOUNDS) + 1)
+        self.sum = 0
+
+    def note(self, size: int) -> None:
+        """Count one size."""
+        self._counts[bisect_left(BATCH_BOUNDS, size)] += 1
+        self.sum += size
+
+    def buckets(self) -> list[tuple[str, int]]:
+        """Return each bound with how many sizes stayed within it, the last one being `+Inf`."""
+        counted, running = [], 0
+        for bound, count in zip((*map(str, BATCH_BOUNDS), "+Inf"), self._counts, strict=True):
+            running += count
+            counted.append((bound, running))
+        return counted
 
 
 def _drops() -> dict[tuple[DropReason, PacketKind], int]:
@@ -62,6 +89,10 @@ class Counters:
     dup_client_conns: int = 0
     write_timeouts: int = 0
     queue_seconds_average: float = 0.0
+    buffered_write_frames: Histogram = field(default_factory=Histogram)
+    """Frames that left in one write to one client."""
+    mesh_update_batch_size: Histogram = field(default_factory=Histogram)
+    """Arrivals and departures that left in one write to one watcher."""
     packets_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
     bytes_dropped: dict[tuple[DropReason, PacketKind], int] = field(default_factory=_drops)
     faults: dict[str, int] = field(default_factory=dict)

@@ -33,6 +33,8 @@ class Outbox:
     __slots__ = (
         "_batch",
         "_batch_bytes",
+        "_batch_frames",
+        "_batch_presence",
         "_counters",
         "_data",
         "_depth",
@@ -55,6 +57,8 @@ class Outbox:
         self._depth = depth
         self._batch: list[Chunk] = []
         self._batch_bytes = 0
+        self._batch_frames = 0
+        self._batch_presence = 0
         self._signals: deque[bytes] = deque()
         self._disco: deque[tuple[bytes, float]] = deque()
         self._data: deque[tuple[bytes, float]] = deque()
@@ -81,11 +85,16 @@ class Outbox:
     def push_signal(self, frame: bytes) -> None:
         """Queue a frame of the relay's own; it is never dropped and goes ahead of packets."""
         if self._writable:
-            self._append(frame, len(frame))
+            self._append(frame, 1)
         elif len(self._signals) < MAX_SIGNALS:
             self._signals.append(frame)
         else:
             self.is_overrun = True
+
+    def push_presence(self, frame: bytes) -> None:
+        """Queue a signal that tells a watcher who is here and who is not any more."""
+        self._batch_presence += 1
+        self.push_signal(frame)
 
     def stream(self, run: Chunk, packets: int) -> None:
         """Hand over consecutive whole packet frames. Only while `can_stream`.
@@ -94,7 +103,7 @@ class Outbox:
         copied, before (`ServerSession.receive_within`).
         """
         self._counters.packets_sent += packets
-        self._append(run, len(run))
+        self._append(run, packets)
 
     def push_packet(self, frame: bytes, kind: PacketKind, now: float) -> None:
         """Hand over one packet frame, or queue it, dropping the oldest of its kind if full."""
@@ -116,7 +125,7 @@ class Outbox:
         self._writable = True
         while self._signals:
             signal = self._signals.popleft()
-            self._append(signal, len(signal))
+            self._append(signal, 1)
         # One of each kind in turn, so a flood of data cannot starve path discovery.
         while self._disco or self._data:
             for queue in (self._disco, self._data):
@@ -124,14 +133,19 @@ class Outbox:
                     frame, since = queue.popleft()
                     self._counters.queued_for(now - since)
                     self._counters.packets_sent += 1
-                    self._append(frame, len(frame))
+                    self._append(frame, 1)
 
     def take(self) -> list[Chunk]:
         """Return everything to write now, in order."""
         batch = self._batch
-        self._counters.bytes_sent += self._batch_bytes
+        counters = self._counters
+        counters.bytes_sent += self._batch_bytes
+        if batch:
+            counters.buffered_write_frames.note(self._batch_frames)
+        if self._batch_presence:
+            counters.mesh_update_batch_size.note(self._batch_presence)
         self._batch = []
-        self._batch_bytes = 0
+        self._batch_bytes = self._batch_frames = self._batch_presence = 0
         self._dirty = False
         return batch
 
@@ -143,11 +157,12 @@ class Outbox:
             queue.clear()
         self._signals.clear()
         self._batch.clear()
-        self._batch_bytes = 0
+        self._batch_bytes = self._batch_frames = self._batch_presence = 0
 
-    def _append(self, chunk: Chunk, size: int) -> None:
+    def _append(self, chunk: Chunk, frames: int) -> None:
         self._batch.append(chunk)
-        self._batch_bytes += size
+        self._batch_bytes += len(chunk)
+        self._batch_frames += frames
         if not self._dirty:
             self._dirty = True
             self._on_dirty()

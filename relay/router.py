@@ -179,7 +179,7 @@ class Router:
         watcher.is_watcher = True
         self._watchers.add(watcher)
         for connection in self.connections():
-            watcher.outbox.push_signal(connection.presence())
+            watcher.outbox.push_presence(connection.presence())
 
     def close_peer(self, key: bytes) -> int:
         """Close every connection of a key; return how many there were."""
@@ -262,4 +262,4 @@ class Router:
 
     def _tell_watchers(self, frame: bytes) -> None:
         for watcher in self._watchers:
-            watcher.outbox.push_signal(frame)
+            watcher.outbox.push_presence(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -59,6 +59,7 @@ class _RelayCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._gauges()
         yield from self._counters()
+        yield from self._histograms()
         yield from self._labelled()
         yield from self._stun()
 
@@ -101,6 +102,24 @@ class _RelayCollector(Collector):
             "clients closed because they did not read",
             value=counters.write_timeouts,
         )
+
+    def _histograms(self) -> Iterator[Metric]:
+        counters = self._hub.counters
+        for name, text, found in (
+            (
+                "derp_counter_buffered_write_frames",
+                "frames that left in one write",
+                counters.buffered_write_frames,
+            ),
+            # The field also counts how often a writer looked for more of these before it rested;
+            # here they all leave with the next write.
+            (
+                "derp_counter_mesh_update_batch_size",
+                "arrivals and departures told to a mesh peer in one write",
+                counters.mesh_update_batch_size,
+            ),
+        ):
+            yield HistogramMetricFamily(name, text, found.buckets(), found.sum)
 
     def _labelled(self) -> Iterator[Metric]:
         counters = self._hub.counters

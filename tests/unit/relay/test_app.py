@@ -297,6 +297,9 @@ async def test_metrics_carry_the_names_of_the_field() -> None:
         assert "derp_packets_sent_total 1.0" in text
         assert 'derp_packets_dropped_total{kind="disco",reason="queue_head"} 0.0' in text
         assert 'derp_counter_tcp_rtt_total{le="10"} 0.0' in text
+        # Each client got a key, an info and, one of them, a packet.
+        assert "derp_counter_buffered_write_frames_sum 5.0" in text
+        assert 'derp_counter_mesh_update_batch_size_bucket{le="+Inf"} 0.0' in text
 
 
 async def test_round_trips_and_tls_versions_are_counted() -> None:

@@ -18,6 +18,16 @@ def test_packet_crosses_the_region_and_back() -> None:
     assert a.packets == [RecvPacket(b.key, b"back")]
 
 
+def test_presence_that_one_write_tells_a_mesh_peer_is_counted() -> None:
+    one, two, links = region()
+    carry(links, [one, two])
+    before = two.router.counters.mesh_update_batch_size.sum
+    for _ in range(3):
+        two.join()
+    carry(links, [one, two])
+    assert two.router.counters.mesh_update_batch_size.sum == before + 3
+
+
 def test_departure_on_one_server_is_told_on_the_other() -> None:
     one, two, links = region()
     a, b = one.join(), two.join()
