@@ -11,7 +11,10 @@ peer that lost the same relay moves to where we moved.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 __all__ = ["CloseRegion", "OpenRegion", "PingRegion", "RelayChoice", "SetHome"]
 
@@ -132,6 +135,10 @@ class RelayChoice:
         held.heard_at, held.asked_at = now, None
         if peer is not None:
             self._heard_in[peer] = region
+
+    def keep_peers(self, peers: Container[bytes]) -> None:
+        """Forget where others than these were heard."""
+        self._heard_in = {peer: at for peer, at in self._heard_in.items() if peer in peers}
 
     def note_gone(self, region: int, peer: bytes) -> None:
         """Note that a relay said a peer is not there."""

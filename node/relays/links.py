@@ -80,6 +80,8 @@ class RelayLinks:
         self._is_closed = False
         self.dropped = 0
         """Datagrams that no relay took."""
+        self.strange = 0
+        """Datagrams of senders that are no peers of ours: anybody at a relay may send them."""
 
     @property
     def home(self) -> int:
@@ -102,6 +104,7 @@ class RelayLinks:
     def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
         """Take the netmap's relays and the peers' home regions."""
         self._derp_map, self._homes = derp_map, homes
+        self._choice.keep_peers(homes)
         for node_key in [key for key in self._homeless if homes.get(key, 0) or key not in homes]:
             waited = self._homeless.pop(node_key)
             if node_key in homes:
@@ -247,6 +250,9 @@ class RelayLinks:
 
     def _on_event(self, region: int, event: ClientEvent) -> None:
         match event:
+            case RecvPacket(source) if source not in self._homes:
+                self._choice.note_heard(region, self._loop.time())
+                self.strange += 1
             case RecvPacket(source, packet):
                 self._choice.note_heard(region, self._loop.time(), source)
                 if not self._received:

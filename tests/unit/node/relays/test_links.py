@@ -120,6 +120,19 @@ async def test_stranger_gets_nothing() -> None:
         assert a.links.dropped == 1
 
 
+async def test_datagrams_of_strangers_go_no_further_and_leave_nothing_behind() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await both_connected(a, b)
+        b.links.configure(derp_map, {})
+        a.links.send([(b.key, 0, b"who is it", 9)])
+        await until(lambda: b.links.strange == 1)
+        b.links.configure(derp_map, {a.key: REGION})
+        a.links.send([(b.key, 0, b"a peer", 6)])
+        assert await b.next() == (a.key, REGION, b"a peer")
+        b.links.configure(derp_map, {})
+        assert b.links._choice._heard_in == {}
+
+
 async def test_lost_connection_comes_back() -> None:
     async with relay() as derp_map, two_ends(derp_map) as (a, b):
         await both_connected(a, b)
