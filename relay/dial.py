@@ -211,13 +211,17 @@ class RelayClient(asyncio.Protocol):
 async def open_connection(address: RelayAddress, factory: Callable[[], _P]) -> _P:
     """Open a connection to a relay, TLS included, and nothing more. Raises OSError."""
     connect: Any = address.connect or asyncio.get_running_loop().create_connection
-    _transport, protocol = await connect(
-        factory,
-        address.host,
-        address.port,
-        ssl=address.tls,
-        server_hostname=address.name if address.tls else None,
-    )
+    try:
+        _transport, protocol = await connect(
+            factory,
+            address.host,
+            address.port,
+            ssl=address.tls,
+            server_hostname=address.name if address.tls else None,
+        )
+    except ValueError as error:
+        # Python's word for names that no resolver could be asked for; they come from a map.
+        raise OSError(f"{address.host!r} is no host name: {error}") from error
     return cast("_P", protocol)
 
 

@@ -47,7 +47,8 @@ async def bypasses(
             continue
         try:
             answers = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A ValueError is a name that no resolver could be asked for.
             LOG.warning("%s: %s", name, error)
             continue
         found += [ipaddress.ip_network(str(answer[4][0])) for answer in answers]

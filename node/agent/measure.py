@@ -125,7 +125,8 @@ class Measurer:
             found = await self._loop.getaddrinfo(
                 text or node.host_name, stun_port(node), family=family, type=socket.SOCK_DGRAM
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A ValueError is a name that no resolver could be asked for.
             LOG.debug("relay %s: %s", node.host_name, error)
             return None
         return Endpoint.from_text(str(found[0][4][0]), stun_port(node)) if found else None
