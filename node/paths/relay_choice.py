@@ -26,6 +26,8 @@ SILENT_S: Final = 1.5
 HOME_SILENT_S: Final = 20.0
 """The home relay is asked even when we write nothing: others reach us by it."""
 ANSWER_S: Final = 2.0
+RESTART_MOST_S: Final = 30.0
+"""A restarting relay is not waited for any longer, whatever it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class _Region:
     failures: int = 0
     failed_at: float | None = None
     retry_at: float | None = None
+    back_at: float | None = None
+    """When a restarting relay asked to be dialled again."""
 
 
 class RelayChoice:
@@ -153,11 +157,16 @@ class RelayChoice:
         if region == self._home:
             self._commands.append(SetHome(region, is_home=True))
 
-    def note_lost(self, region: int, now: float, retry_in_s: float | None = None) -> None:
-        """Note that dialling failed or the connection ended; says when to try again.
+    def note_restarting(self, region: int, now: float, back_in_s: float) -> None:
+        """Note that a relay goes away and asks to be dialled again so much later.
 
-        `retry_in_s` is what a restarting relay asked for.
+        The time counts from now: relays that send clients away one after the other tell all of
+        them at once.
         """
+        self._region(region).back_at = now + min(back_in_s, RESTART_MOST_S)
+
+    def note_lost(self, region: int, now: float) -> None:
+        """Note that dialling failed or the connection ended, and when to try again."""
         held = self._region(region)
         if held.is_dialling:
             held.failed_at = now
@@ -166,7 +175,15 @@ class RelayChoice:
         self._heard_in = {p: r for p, r in self._heard_in.items() if r != region}
         held.failures += 1
         backoff_s = min(BACKOFF_MOST_S, BACKOFF_LEAST_S * 2 ** min(held.failures - 1, 8))
-        held.retry_at = now + (backoff_s if retry_in_s is None else retry_in_s)
+        back_at, held.back_at = held.back_at, None
+        held.retry_at = now + backoff_s if back_at is None else max(now, back_at)
+
+    def redial(self, now: float) -> None:
+        """Dial at once whatever waits: our network changed, and old failures say nothing."""
+        for held in self._regions.values():
+            held.failures, held.failed_at = 0, None
+            if held.retry_at is not None:
+                held.retry_at = now
 
     def deadline(self) -> float | None:
         """Return when `on_deadline` has something to do."""
@@ -192,7 +209,8 @@ class RelayChoice:
                 self._commands.append(CloseRegion(number, is_silent=is_dead))
                 if is_dead:
                     held.failed_at = now
-                    self.note_lost(number, now, 0.0)
+                    self.note_lost(number, now)
+                    held.retry_at = now
             elif held.is_open and number == self._home:
                 self._ask_if_silent(number, held, HOME_SILENT_S, now)
             elif held.retry_at is not None and now >= held.retry_at:

@@ -68,7 +68,6 @@ class RelayLinks:
         self._homes: Mapping[bytes, int] = {}
         self._clients: dict[int, RelayClient] = {}
         self._dialling: dict[int, asyncio.Task[None]] = {}
-        self._retry_in_s: dict[int, float] = {}
         self._waiting: defaultdict[int, deque[tuple[bytes, bytes]]] = defaultdict(
             lambda: deque(maxlen=_MOST_WAITING)
         )
@@ -135,8 +134,16 @@ class RelayLinks:
 
     def reconnect(self) -> None:
         """Dial everything again: our network changed, and TCP would notice minutes later."""
+        now = self._loop.time()
         for client in list(self._clients.values()):
             client.close()
+        for region, task in list(self._dialling.items()):
+            # It tries by way of a network that is gone.
+            task.cancel()
+            self._dialling.pop(region)
+            self._choice.note_lost(region, now)
+        self._choice.redial(now)
+        self._carry_out()
 
     def _park(self, node_key: bytes, datagram: bytes) -> None:
         if node_key in self._homes:
@@ -205,7 +212,8 @@ class RelayLinks:
             self._on_trouble(region, str(error))
             return
         finally:
-            self._dialling.pop(region, None)
+            if self._dialling.get(region) is asyncio.current_task():
+                del self._dialling[region]
         self._clients[region] = client
         self._choice.note_open(region, self._loop.time())
         self._on_trouble(region, "")
@@ -245,7 +253,7 @@ class RelayLinks:
     def _lost(self, region: int) -> None:
         if self._is_closed:
             return
-        self._choice.note_lost(region, self._loop.time(), self._retry_in_s.pop(region, None))
+        self._choice.note_lost(region, self._loop.time())
         self._carry_out()
 
     def _on_event(self, region: int, event: ClientEvent) -> None:
@@ -262,7 +270,7 @@ class RelayLinks:
             case PeerGone(peer):
                 self._choice.note_gone(region, peer)
             case Restarting(reconnect_in_ms):
-                self._retry_in_s[region] = reconnect_in_ms / _MS
+                self._choice.note_restarting(region, self._loop.time(), reconnect_in_ms / _MS)
             case _:
                 self._choice.note_heard(region, self._loop.time())
 

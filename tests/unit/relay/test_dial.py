@@ -70,5 +70,5 @@ async def test_server_without_the_pinned_certificate_hears_nothing() -> None:
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "\udcff.example"])
 async def test_name_that_cannot_be_one_is_an_error_of_dialling(host: str) -> None:
-    with pytest.raises(DialError, match="relay .*example:443"):
+    with pytest.raises(DialError, match=r"relay .*example:443"):
         await dial(RelayAddress(host, 443), NodePrivate.generate(os.urandom), lambda _event: None)

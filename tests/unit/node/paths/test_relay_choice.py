@@ -133,8 +133,45 @@ def test_failures_back_off_to_five_seconds() -> None:
 def test_restarting_relay_is_dialled_when_it_asked_to_be() -> None:
     choice = RelayChoice()
     choice.set_home(3, 0)
-    choice.note_lost(3, 10, retry_in_s=0.2)
+    choice.note_restarting(3, 10, 0.2)
+    choice.note_lost(3, 10)
     assert choice.deadline() == 10.2
+
+
+def test_wait_for_a_restarting_relay_counts_from_when_it_said_so() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_restarting(3, 10, 4)
+    choice.note_lost(3, 14.1)
+    assert choice.deadline() == 14.1
+    # It said so once: what is lost later has the usual wait.
+    choice.on_deadline(14.1)
+    choice.note_open(3, 15)
+    choice.note_lost(3, 20)
+    assert choice.deadline() == 20.25
+
+
+def test_restarting_relay_cannot_ask_for_ever() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    choice.note_restarting(3, 10, 2**32 / 1000)
+    choice.note_lost(3, 10)
+    assert choice.deadline() == 40
+
+
+def test_changed_network_makes_what_waits_due() -> None:
+    choice = RelayChoice()
+    choice.set_home(3, 0)
+    for now in range(8):
+        choice.note_lost(3, now)
+    choice.commands()
+    choice.redial(7)
+    assert choice.deadline() == 7
+    assert choice.failed_at() == {}
+    choice.on_deadline(7)
+    assert choice.commands() == [OpenRegion(3)]
+    choice.note_lost(3, 8)
+    assert choice.deadline() == 8.25
 
 
 def test_moving_home_tells_both_and_lets_the_old_one_go_idle() -> None:

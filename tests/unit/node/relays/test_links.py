@@ -143,6 +143,37 @@ async def test_lost_connection_comes_back() -> None:
         assert await a.next() == (b.key, REGION, b"again")
 
 
+async def test_changed_network_ends_a_dial_that_gets_no_answer() -> None:
+    asked: asyncio.Queue[None] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(None)
+        await reader.read()
+        writer.close()
+
+    async with relay() as derp_map:
+        region = (derp_map.regions or {})[REGION]
+        assert region is not None
+        [node] = region.nodes or ()
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        mute = replace(region, nodes=(replace(node, derp_port=port),))
+        end = End()
+        end.links.configure(DerpMap(regions={REGION: mute}), {})
+        async with server:
+            try:
+                end.links.set_home(REGION)
+                await asked.get()
+                end.links.configure(derp_map, {})
+                end.links.reconnect()
+                began = asyncio.get_running_loop().time()
+                await until(lambda: end.links.connected)
+                # Not after the five seconds that the first dial would have taken.
+                assert asyncio.get_running_loop().time() - began < 4
+            finally:
+                await end.links.close()
+
+
 async def test_relay_that_accepts_and_then_falls_silent_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
