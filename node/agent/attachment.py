@@ -130,7 +130,7 @@ class Attachment:
             await self.tunnel.note_origins(wanted.rules)
         self.applied, self._host = wanted, host
         homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
-        self.connectivity.configure(netmap.derp_map, homes)
+        self.connectivity.configure(netmap.derp_map, homes, preferences.trusted_ca)
 
     async def _bypasses(
         self,

@@ -88,9 +88,12 @@ class Connectivity:
         """Our home region, 0 for none."""
         return self._home.home
 
-    def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
-        """Take the netmap's relays and the peers' home regions."""
-        self.relays.configure(derp_map, homes)
+    def configure(
+        self, derp_map: DerpMap | None, homes: Mapping[bytes, int], authorities: str
+    ) -> None:
+        """Take the netmap's relays, the peers' home regions, and whom to trust, in PEM."""
+        self.relays.configure(derp_map, homes, authorities)
+        self.measurer.authorities = authorities
         if derp_map is not None and derp_map != self._derp_map:
             self._derp_map = derp_map
             self._full_at = float("-inf")

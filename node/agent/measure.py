@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from node.paths.netcheck.plan import incremental_plan, initial_plan, stun_port
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from control.wire import DerpMap, DerpNode
-    from node.paths.netcheck.plan import Probe
 
 __all__ = ["Measurer"]
 
@@ -49,6 +49,9 @@ class Measurer:
         self._run: NetcheckRun | None = None
         self._task: asyncio.Task[Report] | None = None
         self._wake = asyncio.Event()
+        self._lookups: dict[tuple[str, int, bool], asyncio.Task[Endpoint | None]] = {}
+        self.authorities = ""
+        """Whom relays' certificates may come from besides the system's, PEM."""
         self.last: Report | None = None
 
     def stun(self, datagram: bytes, now: float) -> None:
@@ -66,9 +69,10 @@ class Measurer:
 
     async def close(self) -> None:
         """Give up a run."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [*self._lookups.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _measure(self, derp_map: DerpMap, home: int, *, is_full: bool) -> Report:
         now = self._loop.time()
@@ -80,21 +84,34 @@ class Measurer:
         if plan:
             run = NetcheckRun(plan, report, os.urandom, is_full=is_full, now=now)
             self._run = run
+            asking: set[asyncio.Task[None]] = set()
             try:
-                await self._drive(run, derp_map, report)
+                await self._drive(run, derp_map, report, asking)
             finally:
                 self._run = None
+                for task in asking:
+                    task.cancel()
+                for outcome in await asyncio.gather(*asking, return_exceptions=True):
+                    if isinstance(outcome, Exception):
+                        raise outcome
         self.last = report
         return report
 
-    async def _drive(self, run: NetcheckRun, derp_map: DerpMap, report: Report) -> None:
+    async def _drive(
+        self,
+        run: NetcheckRun,
+        derp_map: DerpMap,
+        report: Report,
+        asking: set[asyncio.Task[None]],
+    ) -> None:
         while True:
             self._wake.clear()
             run.on_deadline(self._loop.time())
             while (event := run.next_event()) is not None:
                 match event:
-                    case Ask(probe, datagram):
-                        await self._ask(derp_map, probe, datagram)
+                    case Ask() as question:
+                        # A name server that does not answer must not hold up the other questions.
+                        asking.add(asyncio.create_task(self._ask(run, derp_map, question)))
                     case FallbackWanted(regions):
                         await asyncio.gather(
                             *(self._time_tls(derp_map, region, report) for region in regions)
@@ -109,31 +126,44 @@ class Measurer:
             except TimeoutError:
                 continue
 
-    async def _ask(self, derp_map: DerpMap, probe: Probe, datagram: bytes) -> None:
+    async def _ask(self, run: NetcheckRun, derp_map: DerpMap, question: Ask) -> None:
+        probe = question.probe
         region = (derp_map.regions or {}).get(probe.region)
-        for node in (region.nodes or ()) if region is not None else ():
-            if node.name == probe.node_name:
-                endpoint = await self._resolve(node, is_ipv6=probe.is_ipv6)
-                if endpoint is not None:
-                    self._send(datagram, endpoint)
-                return
+        nodes = (region.nodes or ()) if region is not None else ()
+        node = next((node for node in nodes if node.name == probe.node_name), None)
+        endpoint = await self._look_up(node, is_ipv6=probe.is_ipv6) if node is not None else None
+        if endpoint is None:
+            run.not_sent(question, self._loop.time())
+            self._wake.set()
+            return
+        run.sent(question, self._loop.time())
+        self._send(question.datagram, endpoint)
 
-    async def _resolve(self, node: DerpNode, *, is_ipv6: bool) -> Endpoint | None:
-        text = node.ipv6 if is_ipv6 else node.ipv4
+    async def _look_up(self, node: DerpNode, *, is_ipv6: bool) -> Endpoint | None:
+        """Resolve a relay; a question that still waits for its answer is not asked again."""
+        text = (node.ipv6 if is_ipv6 else node.ipv4) or node.host_name
+        asked = (text, stun_port(node), is_ipv6)
+        if asked not in self._lookups:
+            self._lookups[asked] = task = asyncio.create_task(
+                self._resolve(*asked), name=f"lookup-{text}"
+            )
+            task.add_done_callback(lambda _: self._lookups.pop(asked, None))
+        return await asyncio.shield(self._lookups[asked])
+
+    async def _resolve(self, host: str, port: int, is_ipv6: bool) -> Endpoint | None:  # noqa: FBT001  the key
         family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
         try:
-            found = await self._loop.getaddrinfo(
-                text or node.host_name, stun_port(node), family=family, type=socket.SOCK_DGRAM
-            )
+            found = await self._loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
         except (OSError, ValueError) as error:
             # A ValueError is a name that no resolver could be asked for.
-            LOG.debug("relay %s: %s", node.host_name, error)
+            LOG.debug("relay %s: %s", host, error)
             return None
-        return Endpoint.from_text(str(found[0][4][0]), stun_port(node)) if found else None
+        return Endpoint.from_text(str(found[0][4][0]), port) if found else None
 
     async def _time_tls(self, derp_map: DerpMap, region: int, report: Report) -> None:
+        tls = partial(tls_context, self.authorities)
         try:
-            addresses = relay_addresses(derp_map, region, tls_context, self._proxies)
+            addresses = relay_addresses(derp_map, region, tls, self._proxies)
         except ProxyError as error:
             LOG.debug("relay region %d: %s", region, error)
             return

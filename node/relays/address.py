@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from node.proxy.connect import Through
@@ -54,11 +55,20 @@ def _address(
     )
 
 
-def tls_context(*, verify: bool) -> ssl.SSLContext:
-    """Return the context to dial with; without `verify` a pin must take its place."""
+@lru_cache(maxsize=4)
+def tls_context(authorities: str = "", *, verify: bool) -> ssl.SSLContext:
+    """Return the context to dial with; without `verify` a pin must take its place.
+
+    `authorities`, PEM, are trusted besides the system's: a control server with a certificate of
+    its own relays under the same one. Reading the system's takes tens of milliseconds, which the
+    event loop should not spend at every attempt: contexts are kept. Raises ValueError or
+    ssl.SSLError for text that holds no certificate.
+    """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    if verify and authorities:
+        context.load_verify_locations(cadata=authorities)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

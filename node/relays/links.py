@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections import defaultdict, deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from node.paths.relay_choice import (
@@ -65,6 +66,7 @@ class RelayLinks:
         self._loop = asyncio.get_running_loop()
         self._choice = RelayChoice()
         self._derp_map: DerpMap | None = None
+        self._authorities = ""
         self._homes: Mapping[bytes, int] = {}
         self._clients: dict[int, RelayClient] = {}
         self._dialling: dict[int, asyncio.Task[None]] = {}
@@ -100,9 +102,14 @@ class RelayLinks:
         """Return when the regions that do not answer were last tried."""
         return self._choice.failed_at()
 
-    def configure(self, derp_map: DerpMap | None, homes: Mapping[bytes, int]) -> None:
-        """Take the netmap's relays and the peers' home regions."""
-        self._derp_map, self._homes = derp_map, homes
+    def configure(
+        self, derp_map: DerpMap | None, homes: Mapping[bytes, int], authorities: str = ""
+    ) -> None:
+        """Take the netmap's relays, the peers' home regions, and whom to trust besides the system.
+
+        `authorities` is PEM, empty for none.
+        """
+        self._derp_map, self._homes, self._authorities = derp_map, homes, authorities
         self._choice.keep_peers(homes)
         for node_key in [key for key in self._homeless if homes.get(key, 0) or key not in homes]:
             waited = self._homeless.pop(node_key)
@@ -246,7 +253,8 @@ class RelayLinks:
         if self._derp_map is None:
             return []
         try:
-            return relay_addresses(self._derp_map, region, tls_context, self._proxies)
+            tls = partial(tls_context, self._authorities)
+            return relay_addresses(self._derp_map, region, tls, self._proxies)
         except ProxyError as error:
             raise DialError(f"relay region {region}: {error}") from error
 

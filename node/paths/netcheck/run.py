@@ -29,10 +29,11 @@ ENOUGH_REGIONS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send this datagram to a relay node over one family."""
+    """Send this datagram to a relay node over one family, then say `sent` or `not_sent`."""
 
     probe: Probe
     datagram: bytes
+    transaction: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,17 @@ class NetcheckRun:
         self._judge(now)
         return True
 
+    def sent(self, asked: Ask, now: float) -> None:
+        """Take it that a question has left: until then its relay may have been looked up."""
+        if asked.transaction in self._open:
+            self._open[asked.transaction].sent_at = now
+
+    def not_sent(self, asked: Ask, now: float) -> None:
+        """Take it that a question cannot be asked: nobody waits for its answer."""
+        self._open.pop(asked.transaction, None)
+        if self._report.has_udp and not self._finished:
+            self._judge(now)
+
     def fallback_done(self) -> None:
         """End the run: the fallback measured what it could."""
         self._finish()
@@ -143,7 +155,7 @@ class NetcheckRun:
     def _ask(self, probe: Probe, now: float) -> None:
         transaction = self._entropy(TRANSACTION_BYTES)
         self._open[transaction] = _Open(probe, now)
-        self._events.append(Ask(probe, encode_request(transaction)))
+        self._events.append(Ask(probe, encode_request(transaction), transaction))
 
     def _is_useful(self, probe: Probe) -> bool:
         report = self._report

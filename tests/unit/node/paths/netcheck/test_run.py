@@ -45,6 +45,7 @@ class World:
         self.latency_s = latency_s
         self.mapping = mapping or {}
         self.now = 10.0
+        self.has_ipv6_names = True
         self.asked: list[Probe] = []
         self.fallback: tuple[int, ...] | None = None
 
@@ -64,9 +65,12 @@ class World:
                 run.on_deadline(self.now)
             while (event := run.next_event()) is not None:
                 match event:
-                    case Ask(probe, datagram):
+                    case Ask(probe, datagram) as asked:
                         self.asked.append(probe)
-                        answers += self.answer(probe, datagram)
+                        if probe.is_ipv6 and not self.has_ipv6_names:
+                            run.not_sent(asked, self.now)
+                        else:
+                            answers += self.answer(probe, datagram)
                     case FallbackWanted(regions):
                         self.fallback = regions
                     case Finished():
@@ -115,6 +119,35 @@ def test_report_has_latencies_and_our_address() -> None:
     assert {n: round(ns / 1e6) for n, ns in report.latency_ns.items()} == {1: 10, 2: 30, 3: 20}
     assert str(report.global4) == "203.0.113.5:41641"
     assert report.mapping_varies is False
+
+
+def test_relays_without_an_ipv6_address_are_not_waited_for() -> None:
+    world = World({1: 0.01, 2: 0.03, 3: 0.02})
+    began, world.has_ipv6_names = world.now, False
+    report = world.run(initial_plan(derp_map(), ipv6=True))
+    assert set(report.latency_ns) == {1, 2, 3}
+    assert world.now - began < 0.5
+
+
+def test_nothing_that_can_be_asked_by_udp_leads_to_the_fallback() -> None:
+    world = World({})
+    world.has_ipv6_names = False
+    world.run([probe for probe in initial_plan(derp_map(), ipv6=True) if probe.is_ipv6])
+    assert world.fallback == (1, 2, 3)
+
+
+def test_time_of_a_look_up_is_not_taken_for_latency() -> None:
+    report = Report(0.0)
+    plan = initial_plan(derp_map(1), ipv6=False)
+    run = NetcheckRun(plan, report, SeededEntropy(), is_full=True, now=0.0)
+    run.on_deadline(0.0)
+    question = run.next_event()
+    assert isinstance(question, Ask)
+    run.sent(question, 2.0)
+    seen = Endpoint.parse("203.0.113.5:41641")
+    reply = encode_response(Binding(parse_request(question.datagram), seen.ip, seen.port))
+    run.receive(reply, 2.5)
+    assert report.latency_ns == {1: 500_000_000}
 
 
 def test_mapping_that_differs_by_server_is_noticed() -> None:
