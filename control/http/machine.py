@@ -242,7 +242,7 @@ class MachineApi:
         is_compressed = wanted.compress == "zstd"
         # Streams that began together must not all wake at the same moment for ever after.
         patience = KEEP_ALIVE_S + session.node_id * 2654435761 % 1000 / 1000 * KEEP_ALIVE_SPREAD_S
-        sent_at = -math.inf
+        sent_at, keep_alive_at = -math.inf, loop.time() + patience
         is_watched = False
         while not session.is_over:
             if not is_watched and self._is_router(session.node_id):
@@ -253,12 +253,15 @@ class MachineApi:
             if message is not None:
                 await stream.send(self._atlas.framed(message, is_compressed=is_compressed))
                 sent_at = loop.time()
+                keep_alive_at = sent_at + patience
             try:
-                async with asyncio.timeout(patience):
+                # Counted from what was sent last: to be woken for nothing is no sign of life.
+                async with asyncio.timeout_at(keep_alive_at):
                     await session.wake.wait()
             except TimeoutError:
                 if wanted.keep_alive:
                     await stream.send(self._atlas.keep_alive[is_compressed])
+                keep_alive_at = loop.time() + patience
             if (wait_s := sent_at + MIN_GAP_S - loop.time()) > 0 and not session.is_over:
                 await asyncio.sleep(wait_s)
 

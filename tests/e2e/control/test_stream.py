@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from control.http import machine
 from control.policies.in_force import PolicyRefusedError
+from control.registry.ledger import Change
 from control.wire import REACH_PATH, ReachRequest, ReachResponse
 from node.netmap.fold import packet_filter
+from node.session import driver
 from node.session.driver import ControlRefusedError
 from tests.support.control_server import TestNode
 
@@ -54,6 +57,35 @@ async def test_filter_says_what_the_policy_says(
         ("100.64.0.2", 80),
         ("fd7a:115c:a1e0::2", 80),
     }
+
+
+async def test_stream_is_kept_alive_though_it_wakes_for_nothing(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "KEEP_ALIVE_S", 1.0)
+    monkeypatch.setattr(machine, "KEEP_ALIVE_SPREAD_S", 0.0)
+    # Show keepalives, which the client leaves out.
+    monkeypatch.setattr(driver, "KEEP_ALIVE_JSON", b"")
+    node = TestNode()
+    key = await control.add_auth_key(tags=("tag:x",))
+    async with node.connected(control) as client:
+        await node.join(client, key)
+        stream = node.stream(client)
+        await stream.next()
+        [known] = control.server.ledger.tailnet.nodes
+
+        async def wake() -> None:
+            while True:
+                control.server.ledger.announce(Change(nodes=frozenset({known.id})))
+                await asyncio.sleep(0.1)
+
+        waking = asyncio.create_task(wake())
+        try:
+            async with asyncio.timeout(20):
+                while not (await anext(stream.messages)).keep_alive:
+                    pass
+        finally:
+            waking.cancel()
 
 
 async def test_node_is_told_what_it_may_reach_when_it_asks(
