@@ -24,6 +24,7 @@ from control.wire import (
     ReachResponse,
     capability,
 )
+from node.agent.host_description import is_news
 from node.netmap.fold import FoldError, fold
 from node.proxy.settings import DIRECT, ProxySettings
 from node.session.driver import (
@@ -120,7 +121,7 @@ class ControlSession:
 
     def report(self, hostinfo: Hostinfo, endpoints: tuple[OwnEndpoint, ...]) -> None:
         """Tell the server what is new about this node, soon."""
-        if (hostinfo.raw, endpoints) != (self.hostinfo.raw, self.endpoints):
+        if is_news(hostinfo, self.hostinfo) or endpoints != self.endpoints:
             self.hostinfo, self.endpoints = hostinfo, endpoints
             self._changed.set()
 

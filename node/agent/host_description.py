@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from node.paths.netcheck.report import Report
     from node.state.preferences import Preferences
 
-__all__ = ["describe", "distribution"]
+__all__ = ["describe", "distribution", "is_news"]
 
 
 @lru_cache(maxsize=1)
@@ -23,6 +23,16 @@ def distribution() -> tuple[str, str]:
     except OSError:
         return "", ""
     return release.get("ID", ""), release.get("VERSION_ID", "")
+
+
+def is_news(hostinfo: Hostinfo, told: Hostinfo) -> bool:
+    """Return whether a description says more than other latencies, which never stay the same."""
+    return _without_latencies(hostinfo) != _without_latencies(told)
+
+
+def _without_latencies(hostinfo: Hostinfo) -> dict[str, Any]:
+    network = {k: v for k, v in hostinfo.raw.get("NetInfo", {}).items() if k != "DERPLatency"}
+    return {**hostinfo.raw, "NetInfo": network}
 
 
 def describe(

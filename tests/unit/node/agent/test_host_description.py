@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from node.agent.host_description import describe, distribution
+from control.wire import Hostinfo
+from node.agent.host_description import describe, distribution, is_news
 from node.state.preferences import Preferences
 
 
@@ -26,3 +27,16 @@ def test_distribution_is_that_of_this_host_or_unknown() -> None:
     name, version = distribution()
     assert name.lower() == name
     assert name or not version
+
+
+def test_other_latencies_alone_are_no_news() -> None:
+    told = Hostinfo({"OS": "linux", "NetInfo": {"PreferredDERP": 1, "DERPLatency": {"1-v4": 0.01}}})
+    later = Hostinfo(
+        {"OS": "linux", "NetInfo": {"PreferredDERP": 1, "DERPLatency": {"1-v4": 0.02}}}
+    )
+    moved = Hostinfo(
+        {"OS": "linux", "NetInfo": {"PreferredDERP": 2, "DERPLatency": {"1-v4": 0.02}}}
+    )
+    assert not is_news(later, told)
+    assert is_news(moved, told)
+    assert is_news(told, Hostinfo({"OS": "linux"}))
