@@ -69,7 +69,9 @@ class Upkeep:
                 self._presence.expect(node.id, loop.time())
         ticks = 0
         while True:
-            await asyncio.sleep(_TICK_S)
+            # No grace is shorter than a tick: who leaves during one is known when the next begins.
+            now = loop.time()
+            await asyncio.sleep(max(0.0, min(_TICK_S, self._presence.next_offline_at - now)))
             ticks += 1
             try:
                 await self.tick(loop.time())

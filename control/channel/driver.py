@@ -32,12 +32,14 @@ PROOF_S: Final = 10.0
 IDLE_S: Final = 600.0
 """How long a connection may have no request open; a node's map stream is one that stays open."""
 _UNACKNOWLEDGED_MS: Final = 120_000
-WATCHED_IDLE_S: Final = 8
-WATCHED_PROBE_S: Final = 2
-WATCHED_LOST_S: Final = 15
+WATCHED_IDLE_S: Final = 2
+WATCHED_PROBE_S: Final = 1
+WATCHED_LOST_S: Final = 5
 """A watched client is asked by the kernel after `WATCHED_IDLE_S` of silence, then every
 `WATCHED_PROBE_S`, and given up when nothing was acknowledged for `WATCHED_LOST_S`. The client's
-kernel answers, so a process that is slow or busy loses nothing by it."""
+kernel answers, so a process that is slow or busy loses nothing by it; and three probes at least
+have to be lost. Headscale gives a router that does not answer five seconds as well (control
+reference 7.4)."""
 _HIGH_WATER_BYTES: Final = 1 << 20
 _log = structlog.get_logger("control.channel")
 

@@ -5,14 +5,16 @@ A machine without timers: calls say what happened and when, `due` says what foll
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
 __all__ = ["Due", "Presence"]
 
 OFFLINE_GRACE_S: Final = 10.0
-ROUTER_GRACE_S: Final = 2.0
-"""Of a node that routes: another may stand in for it, and its clients wait for that."""
+ROUTER_GRACE_S: Final = 1.0
+"""Of a node that routes: another may stand in for it, and its clients wait for that. A node that
+lost nothing but its connection is back within that, unless its way here is a long one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Presence:
     def connected_nodes(self) -> tuple[int, ...]:
         """Nodes that have a stream here."""
         return tuple(self._streams)
+
+    @property
+    def next_offline_at(self) -> float:
+        """When the grace of the next node ends; infinite where none has left."""
+        return min(self._leaving.values(), default=math.inf)
 
     def due(self, now: float) -> Due:
         """Return what is due and forget it."""

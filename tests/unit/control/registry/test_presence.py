@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from control.registry.presence import Due, Presence
@@ -25,8 +27,14 @@ def test_node_is_offline_only_after_the_grace(presence: Presence) -> None:
 def test_router_is_offline_soon_since_another_may_stand_in(presence: Presence) -> None:
     presence.connected(1)
     presence.disconnected(1, 0, is_ephemeral=False, is_router=True)
-    assert presence.due(1.9) == NOTHING
-    assert presence.due(2) == Due(offline=(1,), abandoned=())
+    presence.connected(2)
+    presence.disconnected(2, 0, is_ephemeral=False)
+    assert presence.next_offline_at == 1
+    assert presence.due(0.9) == NOTHING
+    assert presence.due(1) == Due(offline=(1,), abandoned=())
+    assert presence.next_offline_at == 10
+    assert presence.due(10) == Due(offline=(2,), abandoned=())
+    assert presence.next_offline_at == math.inf
 
 
 def test_reconnect_within_the_grace_keeps_the_node_online(presence: Presence) -> None:
