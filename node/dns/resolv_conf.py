@@ -7,7 +7,9 @@ that a run before this one crashed, and is put back first.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,7 @@ __all__ = ["SERVICE_ADDRESS", "ResolvConf", "nameservers", "recover", "resolv_co
 
 _HEADER: Final = "# Written by postern; the file that was here is restored when it stops.\n"
 _BACKUP: Final = "resolver.json"
+_MODE: Final = 0o644
 SERVICE_ADDRESS: Final = "100.100.100.100"
 
 
@@ -78,7 +81,7 @@ class ResolvConf:
             return
         if not _is_ours(held):
             self._directory.write(_BACKUP, {"path": str(self._path), "text": held})
-        self._path.write_text(wanted)
+        self._write(wanted)
 
     def restore(self) -> None:
         """Put the host's own file back, unless somebody else wrote it meanwhile."""
@@ -90,13 +93,35 @@ class ResolvConf:
             if text is None:
                 self._path.unlink()
             else:
-                self._path.write_text(text)
+                self._write(text)
         self._directory.delete(_BACKUP)
 
     def _backup_text(self) -> str | None:
         """Return what was in the file before, None for no file."""
         text = (self._directory.read(_BACKUP) or {}).get("text")
         return text if isinstance(text, str) else None
+
+    def _write(self, text: str) -> None:
+        """Overwrite the file in place, which is all that a hardened service may do to it.
+
+        It is never empty: whatever fails, the file is the old one or the new one, at most with
+        empty lines behind, and still to be told as ours or the host's.
+        """
+        data = text.encode()
+        is_new = not self._path.exists()
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        try:
+            if is_new:
+                # Everybody on the host reads it, whatever our umask.
+                os.fchmod(descriptor, _MODE)
+            whole = data.ljust(os.fstat(descriptor).st_size, b"\n")
+            written = os.pwrite(descriptor, whole, 0)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            os.ftruncate(descriptor, len(data))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _read(self) -> str | None:
         return self._path.read_text() if self._path.exists() else None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +14,7 @@ from node.dns.resolv_conf import ResolvConf, nameservers, recover, resolv_conf_t
 from node.state.directory import StateDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OLD = "nameserver 192.0.2.53\nsearch lan\n"
@@ -46,6 +51,60 @@ def test_crashed_run_is_made_good(path: Path, state: StateDirectory) -> None:
     assert recover(state) == path
     assert path.read_text() == OLD
     assert recover(state) is None
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow: every write fails, while files can still be emptied."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_write_that_fails_leaves_a_file_that_can_be_put_back(
+    path: Path, state: StateDirectory
+) -> None:
+    ResolvConf(path, state).point_here(())
+    with full_disk(), pytest.raises(OSError, match="large"):
+        recover(state)
+    assert path.read_text() == resolv_conf_text(())
+    assert recover(state) == path
+    assert path.read_text() == OLD
+
+
+def test_crash_between_writing_and_cutting_to_length_is_made_good(
+    path: Path, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(OLD + "# a comment that makes this longer than ours\n" * 9)
+    long = path.read_text()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.ftruncate", crash)
+        with pytest.raises(KeyboardInterrupt):
+            ResolvConf(path, state).point_here(())
+        assert path.read_text().rstrip("\n") == resolv_conf_text(()).rstrip("\n")
+    assert recover(state) == path
+    assert path.read_text() == long
+
+
+def test_file_that_was_not_there_can_be_read_by_everybody(
+    path: Path, state: StateDirectory
+) -> None:
+    path.unlink()
+    umask = os.umask(0o077)
+    try:
+        ResolvConf(path, state).point_here(())
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    recover(state)
+    assert not path.exists()
 
 
 def test_crash_before_the_file_was_written_leaves_it(path: Path, state: StateDirectory) -> None:
