@@ -112,7 +112,7 @@ class Upkeep:
             if node.expires_at is not None and before < node.expires_at <= self._looked_at
         )
         if ended:
-            self._ledger.announce(Change(nodes=ended, is_presence=True))
+            self._ledger.announce(Change(nodes=ended))
 
     async def write_reports(self) -> None:
         """Write what nodes reported since the last time."""

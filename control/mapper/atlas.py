@@ -122,8 +122,7 @@ class Atlas:
                 self._structures[node_id] = structure
                 self._stale.set()
             if session is not None:
-                # Being expired or approved decides about all that the node itself may see.
-                session.mark_all() if change.is_presence else session.mark((node_id,))
+                session.mark((node_id,))
         for node_id in change.nodes:
             for viewer in self._viewers.get(node_id, ()):
                 viewer.mark((node_id,))
@@ -158,7 +157,12 @@ class Atlas:
                 self._policy, self._directory(), self.network, wireguard_only(self._tailnet)
             )
             # The directory is a snapshot, so another thread may work on it while requests go on.
-            news = await asyncio.to_thread(network.prepare)
+            try:
+                news = await asyncio.to_thread(network.prepare)
+            except BaseException:
+                # Whoever asked may be cancelled; what is out of date stays so.
+                self._stale.set()
+                raise
             left = set(self.network.node_ids).difference(network.node_ids)
             self.network = network
         if self._is_owners_news:

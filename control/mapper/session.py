@@ -62,6 +62,7 @@ class MapSession:
         self._told: dict[int, Seen] = {}
         self._dirty: set[int] = set()
         self._must_check_all = True
+        self._may_see = False
         self._self_state: SelfState | None = None
         self._self_json = b""
         self._filter: tuple[FilterRule, ...] | None = None
@@ -103,6 +104,10 @@ class MapSession:
         if not self.is_over:
             self.wake.clear()
         is_first, self._is_first = self._is_first, False
+        may_see = self._atlas.may_see_peers(self.node_id)
+        if may_see != self._may_see:
+            # Being expired or approved decides about all that the node may see.
+            self._may_see, self._must_check_all = may_see, True
         old = EVERY_PART if self._must_check_all else self._old_parts
         suspects = set(self._dirty)
         if Part.VIEWS in old:
@@ -131,8 +136,8 @@ class MapSession:
 
     def _take_views(self) -> set[int]:
         """Follow the network in force; return the peers that it shows otherwise than before."""
-        may_see = self._wants_peers and self._atlas.may_see_peers(self.node_id)
-        old, self._views = self._views, self._atlas.network.peers(self.node_id) if may_see else {}
+        is_shown = self._wants_peers and self._may_see
+        old, self._views = self._views, self._atlas.network.peers(self.node_id) if is_shown else {}
         if old == self._views:
             return set()
         return {n for n in old.keys() | self._views.keys() if old.get(n) != self._views.get(n)}
@@ -190,7 +195,7 @@ class MapSession:
         sending: tuple[FilterRule, ...] | None = None
         ssh_json = b'{"rules":[]}'
         network = self._atlas.network
-        if self._atlas.may_see_peers(self.node_id):
+        if self._may_see:
             rules = network.packet_filter(self.node_id)
             sending = network.wireguard_only_filter(self.node_id)
             ssh_json = dump_json({"rules": network.ssh_rules(self.node_id)})

@@ -46,8 +46,6 @@ class Change:
     """Another policy is in force."""
     is_settings: bool = False
     """An administrator changed what holds for the whole tailnet."""
-    is_presence: bool = False
-    """Only who is connected changed."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ import pytest
 from control.identity.enrolment import Admission
 from control.identity.logins import Outcome
 from control.keys import NodePrivate
+from control.operations.nodes import expire_node
 from control.store.records import RegisterMethod
 from control.wire import RegisterAuth, RegisterRequest
 from node.session.driver import ControlRefusedError
@@ -131,7 +132,9 @@ async def test_logged_out_node_must_log_in_again_with_a_new_key(control: Control
     assert node.key != first_key or control.server.ledger.tailnet.node_by_key(node.key.public)
 
 
-async def test_expired_node_learns_why_and_sees_nobody(control: Control) -> None:
+async def test_expired_node_sees_nobody_until_that_is_undone(
+    control: Control,
+) -> None:
     key = await control.add_auth_key(await control.add_user())
     node, peer = TestNode("alpha"), TestNode("beta")
     async with node.connected(control) as client, peer.connected(control) as other:
@@ -145,10 +148,12 @@ async def test_expired_node_learns_why_and_sees_nobody(control: Control) -> None
         async with ledger.transaction("test") as transaction:
             await transaction.save_node(replace(record, expires_at=datetime.now(UTC)), record)
         netmap = await stream.until(lambda n: n.self_node.key_expiry is not None)
-        if netmap.peers:
-            netmap = await stream.until(lambda n: not n.peers)
-    assert netmap.is_expired(datetime.now(UTC))
-    assert netmap.filters == {"base": ()}
+        assert netmap.is_expired(datetime.now(UTC))
+        assert (netmap.peers, netmap.filters) == ({}, {"base": ()})
+        await expire_node(ledger, "test", record.id, None)
+        netmap = await stream.until(lambda n: n.self_node.key_expiry is None)
+    assert len(netmap.peers) == 1
+    assert netmap.filters["base"]
 
 
 async def test_ephemeral_node_is_gone_when_it_logs_out(control: Control) -> None:

@@ -107,8 +107,7 @@ class World:
             self.tailnet.set_online(number, is_online=bool(choice % 2))
         else:
             self.tailnet.put_node(replace(node, **self.change(kind, number, choice)))
-        is_presence = kind in {"expire", "revive", "approve"}
-        self.atlas.on_change(Change(nodes=frozenset({number}), is_presence=is_presence))
+        self.atlas.on_change(Change(nodes=frozenset({number})))
 
     def change(self, kind: str, number: int, choice: int) -> dict[str, Any]:
         key = bytes([number, choice]) * 16

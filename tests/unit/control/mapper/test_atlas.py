@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from control.mapper.atlas import Atlas
 from control.policies.checking import check_policy
@@ -84,6 +87,22 @@ async def test_the_same_policy_again_wakes_nobody() -> None:
     atlas.set_policy(policy(80))
     await atlas.refresh()
     assert woken(sessions) == {}
+
+
+async def test_a_change_is_told_though_who_asked_for_it_is_cancelled() -> None:
+    atlas, sessions = atlas_of(tailnet())
+    atlas.set_policy(policy(81))
+    asking = asyncio.create_task(atlas.refresh())
+    # It has begun, and what it waits for cannot have come yet.
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    running = asyncio.create_task(atlas.run())
+    async with asyncio.timeout(60):
+        await sessions[2].wake.wait()
+    running.cancel()
+    assert list(woken(sessions)) == [2]
 
 
 async def test_a_joining_node_wakes_only_those_who_see_it() -> None:
