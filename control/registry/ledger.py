@@ -145,8 +145,11 @@ class Transaction:
             is_settings=self._settings is not None,
         )
 
-    def payloads(self, change: Change, origin: str) -> list[str]:
-        """Return the messages for other servers, each short enough for PostgreSQL."""
+    def payloads(self, change: Change, origin: str, serial: int) -> list[str]:
+        """Return the messages for other servers, each short enough for PostgreSQL.
+
+        `serial` is the transaction's number at this server, which knows it by that.
+        """
         numbers = sorted({*change.nodes, *self._reported})
         parts = [
             numbers[at : at + _MOST_IN_A_MESSAGE]
@@ -158,6 +161,7 @@ class Transaction:
             json.dumps(
                 {
                     "origin": origin,
+                    "serial": serial,
                     "nodes": part,
                     "users": sorted(change.users),
                     "policy": change.is_policy,
@@ -196,9 +200,16 @@ class Ledger:
         self._clock = clock
         self._origin = origin
         self._listeners: list[Callable[[Change], None]] = []
+        self._serial = 0
+        self.doubted: set[int] = set()
+        """Transactions whose outcome was lost with the connection to PostgreSQL. They may hold
+        already, or hold later: then they are heard of as those of other servers are."""
+        self.must_read_all = False
+        """Memory may be behind the database."""
         self.untold: dict[int, bool] = {}
         """Nodes whose coming and going other servers were not told of yet."""
-        self.has_untold = asyncio.Event()
+        self.wake = asyncio.Event()
+        """Set when whoever follows other servers has something to do."""
 
     def now(self) -> datetime:
         """Return the wall clock's time, in UTC."""
@@ -212,7 +223,7 @@ class Ledger:
         """Have other servers told who is connected, which no row says, once they can be."""
         if not self.database.is_sqlite:
             self.untold[node_id] = is_online
-            self.has_untold.set()
+            self.wake.set()
 
     def announce(self, change: Change) -> None:
         """Tell listeners of a change that memory holds already."""
@@ -223,6 +234,8 @@ class Ledger:
     async def transaction(self, actor: str) -> AsyncIterator[Transaction]:
         """Give a transaction; what it staged takes effect when the block ends without raising."""
         staged: list[Transaction] = []
+        self._serial += 1
+        serial = self._serial
 
         def take_effect() -> None:
             for transaction in staged:
@@ -230,14 +243,31 @@ class Ledger:
                 change = transaction.staged()
                 if change != Change():
                     self.announce(change)
+            staged.clear()
 
-        async with self.database.writing(take_effect) as connection:
-            transaction = Transaction(connection, actor, self._clock())
-            yield transaction
-            staged.append(transaction)
-            if not self.database.is_sqlite:
-                for payload in transaction.payloads(transaction.staged(), self._origin):
-                    await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
+        try:
+            async with self.database.writing(take_effect) as connection:
+                transaction = Transaction(connection, actor, self._clock())
+                yield transaction
+                staged.append(transaction)
+                await self._tell(transaction, serial)
+        except BaseException:
+            if staged:
+                self._doubt(serial)
+            raise
+
+    async def _tell(self, transaction: Transaction, serial: int) -> None:
+        if self.database.is_sqlite:
+            return
+        for payload in transaction.payloads(transaction.staged(), self._origin, serial):
+            await transaction.connection.execute(sa.select(sa.func.pg_notify(CHANNEL, payload)))
+
+    def _doubt(self, serial: int) -> None:
+        """Have it found out what became of a transaction; SQLite says so itself."""
+        if not self.database.is_sqlite:
+            self.doubted.add(serial)
+            self.must_read_all = True
+            self.wake.set()
 
     async def learn_node(self, key: NodePublic) -> None:
         """Take over a node that another server may have let in before its message came here."""

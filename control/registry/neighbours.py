@@ -22,12 +22,12 @@ from control.registry.liveness import BEAT_S, Liveness
 from control.store import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from control.registry.ledger import Ledger
     from control.registry.presence import Presence
     from control.registry.reports import Reports
-    from control.store.records import NodeRecord
+    from control.store.records import NodeRecord, UserRecord
 
 __all__ = ["Neighbours"]
 
@@ -63,7 +63,7 @@ class Neighbours:
         self._asks: set[str] = set()
         self._must_list = False
         # What is to be told wakes the same loop as what was heard.
-        self._wake = ledger.has_untold
+        self._wake = ledger.wake
 
     async def run(self) -> None:
         """Listen, and listen again after every loss of the connection."""
@@ -77,30 +77,27 @@ class Neighbours:
                 asyncpg.InterfaceError,
                 sa.exc.SQLAlchemyError,
             ) as error:
-                _log.warning("no word from other servers", reason=str(error))
+                _log.warning(
+                    "no word from other servers", reason=str(error) or type(error).__name__
+                )
+            except Exception:  # noqa: BLE001  a server that is deaf must at least try again
+                _log.exception("following other servers failed; beginning anew")
             await asyncio.sleep(_RETRY_S)
 
     async def _listen(self) -> None:
-        url = self._ledger.database.url
-        query = dict(url.query)
-        connection = await asyncpg.connect(
-            user=url.username,
-            password=url.password,
-            database=url.database,
-            host=query.get("host", url.host),
-            port=url.port,
-            timeout=_CONNECT_S,
-            command_timeout=_CONNECT_S,
-        )
+        # What was heard on an older connection is in what is read now.
+        self._pending.clear()
+        connection = await self._ledger.database.dial()
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(CHANNEL, self._hear)
             # What was said while nobody listened is lost: read and ask for everything once.
-            await self.read_all()
+            await self._read_all_once()
             self._asks, self._must_list = {EVERYBODY}, True
             await self._follow(connection)
         finally:
-            await connection.close(timeout=1)
+            # Closing it in order would wait for an answer, which may be what it failed for.
+            connection.terminate()
 
     async def _follow(self, connection: asyncpg.Connection[Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -112,14 +109,23 @@ class Neighbours:
             if loop.time() >= beat_at:
                 # Asks the database too, so that a connection that died unseen is found.
                 await self._send(connection, {})
-                self.give_up(loop.time())
                 beat_at = loop.time() + BEAT_S
-            while self._pending:
-                # Stays first in line until it is taken over: a failure must not lose it.
-                await self.take_over(self._pending[0])
-                self._pending.popleft()
+            if self._ledger.must_read_all:
+                await self._read_all_once()
+            # A long line must not make others take this server for dead.
+            while self._pending and loop.time() < beat_at:
+                await self.take_over(self._pending.popleft())
+            if self._pending:
+                continue
+            # Only now: a word that was heard may be in the line.
+            self.give_up(loop.time())
             if not (self._wake.is_set() or self._must_list):
                 await _set_until(self._wake, beat_at)
+
+    async def _read_all_once(self) -> None:
+        """Take over every row; what fails leads to a new connection, and to reading again."""
+        self._ledger.must_read_all = False
+        await self.read_all()
 
     async def _tell(self, connection: asyncpg.Connection[Any]) -> None:
         """Tell who is connected here: everybody where that was asked for, else what is new."""
@@ -149,7 +155,8 @@ class Neighbours:
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         message = json.loads(str(payload))
-        if message.get("origin") != self._origin:
+        is_own = message.get("origin") == self._origin
+        if not is_own or message.get("serial") in self._ledger.doubted:
             self._pending.append(message)
             self._wake.set()
 
@@ -176,48 +183,39 @@ class Neighbours:
     async def read_all(self) -> None:
         """Take over every row."""
         tailnet = self._ledger.tailnet
-        before = {node.id: node for node in tailnet}
-        users_before = {user.id for user in tailnet.users}
+        nodes_before = {node.id: node for node in tailnet}
+        users_before = {user.id: user for user in tailnet.users}
         async with self._ledger.database.reading() as connection:
-            users = await queries.users(connection)
-            nodes = await queries.nodes(connection)
-            tailnet.settings = await queries.settings(connection)
-        for user in users:
-            tailnet.put_user(user)
-        for user_id in users_before - {user.id for user in users}:
-            tailnet.drop_user(user_id)
-        rows = {node.id: self._reports.upon(node) for node in nodes}
-        news = {node_id for node_id in {*before, *rows} if before.get(node_id) != rows.get(node_id)}
-        # What was changed here while the rows were read is read again.
-        await self._read_nodes({n for n in news if tailnet.node(n) is not before.get(n)})
-        for node_id in news:
-            if tailnet.node(node_id) is before.get(node_id):
-                self._put(node_id, rows.get(node_id))
-        self._on_foreign_nodes(news)
+            users = {user.id: user for user in await queries.users(connection)}
+            nodes = {node.id: node for node in await queries.nodes(connection)}
+        rows = {number: self._reports.upon(node) for number, node in nodes.items()}
+        new_users, new_nodes = _differing(users_before, users), _differing(nodes_before, rows)
+        # What was changed here while the rows were read is newer than they are: read again.
+        again_users = {n for n in new_users if tailnet.user(n) is not users_before.get(n)}
+        for number in new_users - again_users:
+            self._put_user(number, users.get(number))
+        again = {n for n in new_nodes if tailnet.node(n) is not nodes_before.get(n)}
+        for number in new_nodes - again:
+            self._put(number, rows.get(number))
+        await self._read_users(again_users)
+        await self._read_nodes(again)
+        self._on_foreign_nodes(new_nodes)
         await self._on_policy()
-        self._ledger.announce(
-            Change(nodes=frozenset(news), users=frozenset(user.id for user in users))
-        )
+        self._ledger.announce(Change(nodes=frozenset(new_nodes), users=frozenset(new_users)))
 
     async def take_over(self, message: dict[str, Any]) -> None:
         """Read the rows that a message names, and tell listeners."""
         origin, asked = str(message["origin"]), set(message.get("asks", ()))
-        if self._liveness.heard(origin, asyncio.get_running_loop().time()):
+        if origin != self._origin and self._liveness.heard(
+            origin, asyncio.get_running_loop().time()
+        ):
             self._asks.add(origin)
             self._must_list = True
         if asked & {self._origin, EVERYBODY}:
             self._must_list = True
         node_ids, user_ids = set(message["nodes"]), set(message["users"])
-        tailnet = self._ledger.tailnet
         if user_ids or message.get("settings"):
-            async with self._ledger.database.reading() as connection:
-                tailnet.settings = await queries.settings(connection)
-                for user_id in user_ids:
-                    user = await queries.user(connection, user_id)
-                    if user is None:
-                        tailnet.drop_user(user_id)
-                    else:
-                        tailnet.put_user(user)
+            await self._read_users(user_ids)
         await self._read_nodes(node_ids)
         node_ids |= self._take_presence(origin, message)
         self._on_foreign_nodes(node_ids)
@@ -225,6 +223,23 @@ class Neighbours:
             await self._on_policy()
         if node_ids or user_ids or message["policy"]:
             self._ledger.announce(Change(nodes=frozenset(node_ids), users=frozenset(user_ids)))
+
+    async def _read_users(self, user_ids: set[int]) -> None:
+        """Take over the settings and the rows of some users."""
+        tailnet, unread, is_read = self._ledger.tailnet, set(user_ids), False
+        while unread or not is_read:
+            async with self._ledger.database.reading() as connection:
+                held = tailnet.settings
+                settings = await queries.settings(connection)
+                # A change made here meanwhile is newer than the row: look again.
+                if tailnet.settings is held:
+                    tailnet.settings, is_read = settings, True
+                for user_id in sorted(unread):
+                    before = tailnet.user(user_id)
+                    row = await queries.user(connection, user_id)
+                    if tailnet.user(user_id) is before:
+                        self._put_user(user_id, row)
+                        unread.discard(user_id)
 
     async def _read_nodes(self, node_ids: set[int]) -> None:
         """Take over the rows of some nodes."""
@@ -238,6 +253,12 @@ class Neighbours:
                     if tailnet.node(node_id) is before:
                         self._put(node_id, row)
                         unread.discard(node_id)
+
+    def _put_user(self, user_id: int, row: UserRecord | None) -> None:
+        if row is None:
+            self._ledger.tailnet.drop_user(user_id)
+        else:
+            self._ledger.tailnet.put_user(row)
 
     def _put(self, node_id: int, row: NodeRecord | None) -> None:
         if row is None:
@@ -260,6 +281,10 @@ class Neighbours:
             if self._ledger.tailnet.set_online(node_id, is_online=is_there):
                 changed.add(node_id)
         return changed
+
+
+def _differing(before: Mapping[int, Any], now: Mapping[int, Any]) -> set[int]:
+    return {number for number in {*before, *now} if before.get(number) != now.get(number)}
 
 
 async def _set_until(event: asyncio.Event, at: float) -> None:

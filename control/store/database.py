@@ -20,9 +20,12 @@ from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from control.errors import InvalidRequestError
+from control.store.postgres import CONNECT_S, dial, postgres_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+
+    import asyncpg
 
 __all__ = ["Database", "normalised_url"]
 
@@ -65,21 +68,24 @@ class Database:
         if url.get_backend_name() == "sqlite":
             engine = create_async_engine(url, connect_args={"async_creator_fn": _SteadyConnection})
             _prepare_sqlite(engine)
+            migrating = engine
         else:
-            engine = create_async_engine(url, pool_pre_ping=True)
+            engine = postgres_engine(url)
+            # Migrations may take their time, and wait for those of another server.
+            patience = {"timeout": CONNECT_S}
+            migrating = create_async_engine(url, poolclass=sa.NullPool, connect_args=patience)
         database = cls(engine)
         try:
-            async with database.writing() as connection:
+            async with cls(migrating).writing() as connection:
                 await connection.run_sync(_migrate)
         except BaseException:
             await engine.dispose()
             raise
         return database
 
-    @property
-    def url(self) -> sa.URL:
-        """Where the database is; its text form hides the password."""
-        return self._engine.url
+    async def dial(self) -> asyncpg.Connection[Any]:
+        """Return a connection to PostgreSQL outside the pool (`control.store.postgres.dial`)."""
+        return await dial(self._engine)
 
     async def close(self) -> None:
         """Close every connection."""

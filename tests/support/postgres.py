@@ -56,12 +56,17 @@ class PostgresServer:
         """Stop the server; mode `immediate` is a crash."""
         self.run("pg_ctl", "-D", str(self._directory / "data"), "-w", "-m", mode, "stop")
 
+    @property
+    def host(self) -> str:
+        """The directory of its socket, as URLs spell it."""
+        return str(self._directory)
+
     def url(self) -> str:
         """Make a database and return its URL."""
         self._databases += 1
         name = f"test{self._databases}"
         self.run("createdb", "-h", str(self._directory), "-U", "tester", name)
-        return f"postgresql://tester@/{name}?host={self._directory}"
+        return f"postgresql://tester@/{name}?host={self.host}"
 
 
 @contextmanager
