@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from control.mapper.network import KnownNodes
     from control.policies.checking import FailedTest
     from control.registry.ledger import Ledger
@@ -114,18 +116,25 @@ class PolicyKeeper:
         """Put a policy in force; with `may_wait`, tests about nobody may wait for somebody.
 
         Raises PolicyRefusedError, StaleError where `if_match` names another one than the one in
-        force, or InvalidRequestError in file mode. The old policy stays in all these cases.
+        force, or InvalidRequestError in file mode. The old policy stays in all these cases. Of two
+        that name the same one, on any servers of one database, only one comes into force.
         """
         if self._file is not None:
             raise InvalidRequestError(
                 f"the policy is kept in {self._file.name}: edit the file and send SIGHUP"
             )
         async with self._turn:
-            self._require_match(if_match)
+            if if_match is not None:
+                # Nobody waits for the tests of a policy that cannot come into force any more.
+                async with self._ledger.database.reading() as connection:
+                    await self._require_match(connection, if_match)
             checked = await self.check(text, may_wait=may_wait)
             if checked.policy is None:
                 raise PolicyRefusedError(checked)
             async with self._ledger.transaction(actor) as transaction:
+                await queries.lock_policy(transaction.connection)
+                if if_match is not None:
+                    await self._require_match(transaction.connection, if_match)
                 version = await transaction.add_policy(text)
                 details = {"pendingTests": len(checked.waiting)} if checked.waiting else {}
                 await transaction.audit("policy.set", f"policy:{version}", **details)
@@ -218,10 +227,15 @@ class PolicyKeeper:
         user = None if node.user_id is None else self._ledger.tailnet.user(node.user_id)
         return approved_routes(self._in_force.policy, node, user, routes)
 
-    def _require_match(self, if_match: str | None) -> None:
-        if if_match is None or if_match == self._in_force.etag:
-            return
-        if if_match == DEFAULT_ETAG and self._in_force.version == 0:
+    async def _require_match(self, connection: AsyncConnection, if_match: str) -> None:
+        """Raise StaleError unless `if_match` names what is stored as the policy in force.
+
+        What is in memory does not count: another server may have set a newer one.
+        """
+        stored = await queries.policy_versions(connection, most=_TRIED_AT_START)
+        is_held = stored and stored[0].id == self._in_force.version
+        in_force = self._in_force if is_held else choose_stored(stored)
+        if if_match == in_force.etag or (if_match == DEFAULT_ETAG and not stored):
             return
         raise StaleError("the policy was changed meanwhile; fetch it and apply the change again")
 

@@ -54,6 +54,7 @@ __all__ = [
     "delete_node",
     "delete_user",
     "deleted_node_machine_key",
+    "lock_policy",
     "node",
     "node_by_key",
     "nodes",
@@ -220,6 +221,18 @@ async def deleted_node_machine_key(connection: AsyncConnection, key: NodePublic)
         DELETED_NODES.c.node_key == key.to_text()
     )
     return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def lock_policy(connection: AsyncConnection) -> None:
+    """Keep everybody else from adding versions of the policy until the transaction ends.
+
+    What is read after it is the newest there is. SQLite has one writer at a time in any case.
+    """
+    if connection.dialect.name == "postgresql":
+        # Conflicts with itself and with inserts, not with reading.
+        await connection.execute(
+            sa.text(f"LOCK TABLE {POLICY_VERSIONS.name} IN SHARE ROW EXCLUSIVE MODE")
+        )
 
 
 async def add_policy_version(

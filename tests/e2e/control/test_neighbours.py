@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from control.errors import StaleError
 from control.operations.nodes import approve_routes, expire_node, rename_node
+from control.policies.in_force import ALLOW_ALL_TEXT, InForce, etag_of
 from control.registry.liveness import SILENCE_S
+from control.store import queries
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import TestNode, control_config, running_control
 from tests.support.postgres import find_postgres, postgres_server
@@ -75,6 +78,52 @@ async def test_policy_set_at_one_server_reaches_nodes_of_the_other(
         await one.server.keeper.set('{"acls": []}', "test")
         await stream.until(lambda n: n.filters == {"base": ()})
     assert two.server.keeper.in_force.text == '{"acls": []}'
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_policy_that_two_change_at_once_takes_one_change(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").url()
+    here = control_config(tmp_path, database=url)
+    there = control_config(tmp_path, database=url, unix_socket=str(tmp_path / "other.sock"))
+    async with running_control(here) as one, running_control(there) as two:
+        etag, texts = etag_of(ALLOW_ALL_TEXT), []
+        for at in range(4):
+            offers = [f'{{"acls": [], /* {at} of {name} */}}' for name in ("one", "two")]
+            outcomes = await asyncio.gather(
+                *(
+                    server.server.keeper.set(text, "test", if_match=etag)
+                    for server, text in zip((one, two), offers, strict=True)
+                ),
+                return_exceptions=True,
+            )
+            (in_force,) = (each for each in outcomes if isinstance(each, InForce))
+            assert [type(o) for o in outcomes if o is not in_force] == [StaleError]
+            texts.append(in_force.text)
+            etag = in_force.etag
+        history = await one.server.keeper.history()
+        assert [version.text for version in reversed(history)] == texts
+
+
+async def test_policy_is_changed_by_who_knows_it_though_the_server_does_not_yet(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.url()
+    here = control_config(tmp_path, database=url)
+    there = control_config(tmp_path, database=url, unix_socket=str(tmp_path / "other.sock"))
+    async with running_control(here) as one, running_control(there) as two:
+        # As if its word were still under way.
+        async with two.server.ledger.database.writing() as connection:
+            text = '{"acls": [], /* newer */}'
+            await queries.add_policy_version(connection, text, "test", datetime.now(UTC))
+        for if_match in (one.server.keeper.in_force.etag, '"ts-default"'):
+            with pytest.raises(StaleError):
+                await one.server.keeper.set("{}", "test", if_match=if_match)
+        changed = await one.server.keeper.set("{}", "test", if_match=etag_of(text))
+        assert changed.version == 2
 
 
 async def test_single_use_key_lets_one_node_in_at_either_server(
