@@ -104,9 +104,9 @@ async def keep_person(ledger: Ledger, person: Person) -> UserRecord:
         if known is None:
             told = await transaction.add_user(replace(told, created_at=transaction.now))
         else:
-            await transaction.save_user(told)
+            await transaction.save_user(told, known)
         await transaction.audit("user.login", f"user:{told.id}", groups=list(told.groups))
-    return told
+    return ledger.tailnet.user(told.id) or told
 
 
 def _is_verified(claims: Mapping[str, Any]) -> bool:

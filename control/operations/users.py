@@ -81,11 +81,10 @@ async def rename_user(ledger: Ledger, actor: str, user_id: int, name: str) -> Us
     """Give a user another name."""
     _check_name(name)
     user = the_user(ledger, user_id)
-    changed = replace(user, name=name)
     async with ledger.transaction(actor) as transaction:
-        await transaction.save_user(changed)
+        await transaction.save_user(replace(user, name=name), user)
         await transaction.audit("user.rename", f"user:{user_id}", old=user.name, new=name)
-    return changed
+    return the_user(ledger, user_id)
 
 
 async def set_role(ledger: Ledger, actor: str, user_id: int, role_name: str) -> UserRecord:
@@ -95,11 +94,11 @@ async def set_role(ledger: Ledger, actor: str, user_id: int, role_name: str) -> 
     except ValueError:
         known = ", ".join(each.value for each in Role)
         raise InvalidRequestError(f"role {role_name!r} does not exist; choose {known}") from None
-    changed = replace(the_user(ledger, user_id), role=role)
+    user = the_user(ledger, user_id)
     async with ledger.transaction(actor) as transaction:
-        await transaction.save_user(changed)
+        await transaction.save_user(replace(user, role=role), user)
         await transaction.audit("user.role", f"user:{user_id}", role=role.value)
-    return changed
+    return the_user(ledger, user_id)
 
 
 async def delete_user(ledger: Ledger, actor: str, user_id: int) -> None:

@@ -59,6 +59,7 @@ class Transaction:
     _changes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     _settings: TailnetSettings | None = None
     _users: list[UserRecord] = field(default_factory=list)
+    _user_changes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     _dropped_nodes: list[int] = field(default_factory=list)
     _dropped_users: list[int] = field(default_factory=list)
     _reported: list[int] = field(default_factory=list)
@@ -76,10 +77,7 @@ class Transaction:
         Whatever else happened to the node since then stays.
         """
         await queries.save_node(self.connection, node, before)
-        names = [item.name for item in fields(node)]
-        values = {name: getattr(node, name) for name in names}
-        changes = {n: value for n, value in values.items() if value != getattr(before, n)}
-        self._changes.append((node.id, changes))
+        self._changes.append((node.id, _differing(before, node)))
 
     async def save_reports(self, nodes: Iterable[NodeRecord]) -> None:
         """Write what nodes reported; memory here has it already, other servers have not."""
@@ -98,10 +96,10 @@ class Transaction:
         self._users.append(added)
         return added
 
-    async def save_user(self, user: UserRecord) -> None:
-        """Write every column of a user."""
-        await queries.save_user(self.connection, user)
-        self._users.append(user)
+    async def save_user(self, user: UserRecord, before: UserRecord) -> None:
+        """Write what of a user differs from `before`, as `save_node` does."""
+        await queries.save_user(self.connection, user, before)
+        self._user_changes.append((user.id, _differing(before, user)))
 
     async def delete_user(self, user_id: int) -> None:
         """Delete a user."""
@@ -140,7 +138,13 @@ class Transaction:
                     *self._dropped_nodes,
                 }
             ),
-            users=frozenset({*(user.id for user in self._users), *self._dropped_users}),
+            users=frozenset(
+                {
+                    *(user.id for user in self._users),
+                    *(number for number, _ in self._user_changes),
+                    *self._dropped_users,
+                }
+            ),
             is_policy=self._is_policy,
             is_settings=self._settings is not None,
         )
@@ -175,6 +179,10 @@ class Transaction:
         """Bring memory up to what the database now holds."""
         for user in self._users:
             tailnet.put_user(user)
+        for user_id, changes in self._user_changes:
+            held = tailnet.user(user_id)
+            if held is not None:
+                tailnet.put_user(replace(held, **changes))
         for node in self._nodes:
             tailnet.put_node(node)
         for node_id, changes in self._changes:
@@ -187,6 +195,12 @@ class Transaction:
             tailnet.drop_node(node_id)
         for user_id in self._dropped_users:
             tailnet.drop_user(user_id)
+
+
+def _differing(before: NodeRecord | UserRecord, now: NodeRecord | UserRecord) -> dict[str, Any]:
+    """Return the fields of a record that differ from those of another one of its kind."""
+    values = {item.name: getattr(now, item.name) for item in fields(now)}
+    return {name: value for name, value in values.items() if value != getattr(before, name)}
 
 
 class Ledger:

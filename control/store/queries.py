@@ -80,6 +80,11 @@ async def _insert(connection: AsyncConnection, table: sa.Table, row: Mapping[str
     return int(result.scalar_one())
 
 
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns to write; the number is always there, for no statement may be empty."""
+    return {name: value for name, value in new.items() if name == "id" or value != old[name]}
+
+
 async def users(connection: AsyncConnection) -> list[UserRecord]:
     """Return all users by number."""
     return [user_of_row(row) for row in await _all(connection, sa.select(USERS).order_by("id"))]
@@ -104,9 +109,14 @@ async def add_user(connection: AsyncConnection, made: UserRecord) -> UserRecord:
         ) from None
 
 
-async def save_user(connection: AsyncConnection, changed: UserRecord) -> None:
-    """Write every column of a user; raises NotFoundError or AlreadyExistsError."""
-    statement = USERS.update().where(USERS.c.id == changed.id).values(**user_to_row(changed))
+async def save_user(connection: AsyncConnection, changed: UserRecord, before: UserRecord) -> None:
+    """Write the columns in which a user differs from what it was.
+
+    The others may have been changed meanwhile by somebody else, also by another server. Raises
+    NotFoundError or AlreadyExistsError.
+    """
+    values = _differing(user_to_row(before), user_to_row(changed))
+    statement = USERS.update().where(USERS.c.id == changed.id).values(**values)
     try:
         result = await connection.execute(statement)
     except sa.exc.IntegrityError:
@@ -157,8 +167,7 @@ async def save_node(connection: AsyncConnection, changed: NodeRecord, before: No
     The others may have been changed meanwhile by somebody else, also by another server. Raises
     NotFoundError or AlreadyExistsError.
     """
-    old, new = node_to_row(before), node_to_row(changed)
-    values = {name: value for name, value in new.items() if name == "id" or value != old[name]}
+    values = _differing(node_to_row(before), node_to_row(changed))
     statement = NODES.update().where(NODES.c.id == changed.id).values(**values)
     try:
         result = await connection.execute(statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from control.errors import StaleError
+from control.identity.oidc_people import Person, keep_person
 from control.operations.nodes import approve_routes, expire_node, rename_node
+from control.operations.users import rename_user, set_role
 from control.policies.in_force import ALLOW_ALL_TEXT, InForce, etag_of
 from control.registry.liveness import SILENCE_S
 from control.store import queries
+from control.store.records import Role
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import TestNode, control_config, running_control
 from tests.support.postgres import find_postgres, postgres_server
@@ -124,6 +128,41 @@ async def test_policy_is_changed_by_who_knows_it_though_the_server_does_not_yet(
                 await one.server.keeper.set("{}", "test", if_match=if_match)
         changed = await one.server.keeper.set("{}", "test", if_match=etag_of(text))
         assert changed.version == 2
+
+
+async def test_changes_of_a_user_at_two_servers_at_once_both_hold(
+    pair: tuple[Control, Control],
+) -> None:
+    one, two = pair
+    user = await one.add_user(provider="oidc", provider_id="https://id.example/7")
+    tailnets = [each.server.ledger.tailnet for each in pair]
+    async with asyncio.timeout(60):
+        while tailnets[1].user(user.id) != user:  # noqa: ASYNC110  there is no event for it
+            await asyncio.sleep(0.01)
+    person = Person(
+        provider_id="https://id.example/7",
+        name=user.name,
+        display_name="Ann",
+        email=user.email,
+        picture_url="",
+        groups=("eng@id.example",),
+        role=None,
+        vouched_until=datetime.now(UTC),
+    )
+    # The login and the change of role are made from the same record.
+    await asyncio.gather(
+        keep_person(one.server.ledger, person),
+        set_role(two.server.ledger, "test", user.id, "admin"),
+        rename_user(two.server.ledger, "test", user.id, "anna"),
+    )
+    wanted = replace(
+        user, name="anna", display_name="Ann", groups=("eng@id.example",), role=Role.ADMIN
+    )
+    async with asyncio.timeout(60):
+        while [t.user(user.id) for t in tailnets] != [wanted, wanted]:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
+    async with one.server.database.reading() as connection:
+        assert await queries.user(connection, user.id) == wanted
 
 
 async def test_single_use_key_lets_one_node_in_at_either_server(

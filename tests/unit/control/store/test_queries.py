@@ -10,7 +10,7 @@ import pytest
 
 from control.errors import AlreadyExistsError, NotFoundError
 from control.store import queries
-from control.store.records import TailnetSettings
+from control.store.records import Role, TailnetSettings
 from control.wire import Hostinfo
 from tests.support.records import NOW, node_record, user_record
 
@@ -39,9 +39,21 @@ async def test_name_of_a_user_is_taken_once(with_ann: Database) -> None:
 
 async def test_user_can_be_renamed(with_ann: Database) -> None:
     async with with_ann.writing() as transaction:
-        await queries.save_user(transaction, user_record(name="anna"))
+        await queries.save_user(transaction, user_record(name="anna"), user_record())
     async with with_ann.reading() as connection:
         assert [user.name for user in await queries.users(connection)] == ["anna"]
+
+
+async def test_saving_a_user_leaves_what_others_changed(with_ann: Database) -> None:
+    before = user_record()
+    async with with_ann.writing() as transaction:
+        await queries.save_user(transaction, replace(before, role=Role.ADMIN), before)
+        await queries.save_user(transaction, replace(before, groups=("eng@x",)), before)
+        await queries.save_user(transaction, before, before)
+    async with with_ann.reading() as connection:
+        assert await queries.user(connection, before.id) == replace(
+            before, role=Role.ADMIN, groups=("eng@x",)
+        )
 
 
 async def test_user_with_nodes_is_not_deleted(with_ann: Database) -> None:
@@ -140,7 +152,7 @@ async def test_saving_or_deleting_what_is_not_there_says_so(database: Database) 
         with pytest.raises(NotFoundError):
             await queries.delete_node(transaction, node_record(), NOW)
         with pytest.raises(NotFoundError):
-            await queries.save_user(transaction, user_record())
+            await queries.save_user(transaction, user_record(), user_record())
         with pytest.raises(NotFoundError):
             await queries.delete_user(transaction, 5)
 
