@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["configtest", "dump_config", "generate_private_key", "initialise", "serve"]
 
 _TEMPLATE: Final = """\
-# A trial server. Every key is described in `control/config.py`.
+# A trial server. Every key is described in docs/configuration.
 server_url: {url}
 listen_addr: "{listen}"
 unix_socket: {directory}/control.sock
