@@ -91,7 +91,7 @@ class SshActions:
     def _rule_of(self, session: _Session) -> SshPolicyRule | None:
         """Return the rule that decides: the first one that speaks of the source and the account."""
         ids = session.source.id, session.destination.id
-        if not all(self._atlas.may_see_peers(number) for number in ids):
+        if not all(self._atlas.takes_part(number) for number in ids):
             return None
         addresses = {str(ip) for ip in session.source.addresses}
         return next(

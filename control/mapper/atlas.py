@@ -252,14 +252,14 @@ class Atlas:
         """Return a user's record; None for the owner of tagged nodes."""
         return None if user_id is None else self._tailnet.user(user_id)
 
-    def may_see_peers(self, node_id: int) -> bool:
-        """Return whether a node takes part: expired and unapproved ones see nobody."""
+    def takes_part(self, node_id: int) -> bool:
+        """Return whether a node sees anybody: expired and unapproved ones do not."""
         node = self._tailnet.node(node_id)
         return node is not None and node.is_authorized and not node.is_expired(self._clock())
 
     def reach(self, node_id: int) -> tuple[Reach, ...]:
         """Return what a node may reach, as the network in force has it."""
-        return self.network.reach(node_id) if self.may_see_peers(node_id) else ()
+        return self.network.reach(node_id) if self.takes_part(node_id) else ()
 
     def seen(self, node_id: int, routes: PeerRoutes, now: datetime) -> Seen | None:
         """Return a node in the state in which a viewer with these routes sees it.

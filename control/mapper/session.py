@@ -57,12 +57,12 @@ class MapSession:
         self._wants_peers = wants_peers
         self._wants_origins = wants_origins
         self._is_first = True
+        self._takes_part = False
         self._old_parts = EVERY_PART
         self._views: dict[int, PeerRoutes] = {}
         self._told: dict[int, Seen] = {}
         self._dirty: set[int] = set()
         self._must_check_all = True
-        self._may_see = False
         self._self_state: SelfState | None = None
         self._self_json = b""
         self._filter: tuple[FilterRule, ...] | None = None
@@ -104,11 +104,11 @@ class MapSession:
         if not self.is_over:
             self.wake.clear()
         is_first, self._is_first = self._is_first, False
-        may_see = self._atlas.may_see_peers(self.node_id)
-        if may_see != self._may_see:
-            # Being expired or approved decides about all that the node may see.
-            self._may_see, self._must_check_all = may_see, True
-        old = EVERY_PART if self._must_check_all else self._old_parts
+        takes_part = self._atlas.takes_part(self.node_id)
+        if self._must_check_all or takes_part != self._takes_part:
+            # Being expired or let in decides about all that the node may see.
+            self._takes_part, self._old_parts = takes_part, EVERY_PART
+        old = self._old_parts
         suspects = set(self._dirty)
         if Part.VIEWS in old:
             suspects |= self._take_views()
@@ -136,8 +136,8 @@ class MapSession:
 
     def _take_views(self) -> set[int]:
         """Follow the network in force; return the peers that it shows otherwise than before."""
-        is_shown = self._wants_peers and self._may_see
-        old, self._views = self._views, self._atlas.network.peers(self.node_id) if is_shown else {}
+        may_see = self._wants_peers and self._takes_part
+        old, self._views = self._views, self._atlas.network.peers(self.node_id) if may_see else {}
         if old == self._views:
             return set()
         return {n for n in old.keys() | self._views.keys() if old.get(n) != self._views.get(n)}
@@ -195,7 +195,7 @@ class MapSession:
         sending: tuple[FilterRule, ...] | None = None
         ssh_json = b'{"rules":[]}'
         network = self._atlas.network
-        if self._may_see:
+        if self._takes_part:
             rules = network.packet_filter(self.node_id)
             sending = network.wireguard_only_filter(self.node_id)
             ssh_json = dump_json({"rules": network.ssh_rules(self.node_id)})

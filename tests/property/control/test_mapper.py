@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -19,11 +20,13 @@ from control.mapper.session import MapSession
 from control.policies.checking import check_policy
 from control.registry.ledger import Change
 from control.registry.tailnet import Tailnet
+from control.store.records import RegisterMethod, Role
 from control.wire import DerpMap, DnsConfig, Hostinfo, MapResponse, parse_addr_port
 from node.netmap.fold import fold, packet_filter
 from tests.support.records import NOW, node_record, user_record
 
 if TYPE_CHECKING:
+    from control.store.records import NodeRecord
     from node.netmap.netmap import NetMap
     from policy.model.document import Policy
 
@@ -40,6 +43,14 @@ TEXTS = [
     + OWNERS
     + ', "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*"]},'
     + ' {"action": "accept", "src": ["tag:c"], "dst": ["10.0.0.0/24:*", "autogroup:internet:*"]}]}',
+    "{"
+    + OWNERS
+    + ', "postures": {"posture:os": ["node:os == \'os1\'"]}, "grants": ['
+    + '{"src": ["tag:a"], "dst": ["tag:b"], "ip": ["443"], "srcPosture": ["posture:os"]},'
+    + '{"src": ["autogroup:admin"], "dst": ["*"], "ip": ["22"]}],'
+    + ' "nodeAttrs": [{"target": ["tag:c"], "attr": ["disable-ipv4", "funnel"]}],'
+    + ' "ssh": [{"action": "check", "src": ["autogroup:admin"], "dst": ["autogroup:self"],'
+    + ' "users": ["autogroup:nonroot"]}]}',
 ]
 
 
@@ -51,11 +62,16 @@ def load(text: str) -> Policy:
 
 POLICIES = [load(text) for text in TEXTS]
 
+DEVICE = 6
+"""The number of the node that is a plain WireGuard device."""
 KINDS = st.sampled_from(
-    ["add", "drop", "tags", "user", "endpoints", "derp", "disco", "key", "online", "name",
-     "routes", "expire", "revive", "policy", "lines", "hostinfo", "approve"]
+    ["add", "add", "drop", "tags", "tags", "owner", "endpoints", "derp", "disco", "key", "online",
+     "name", "routes", "expire", "revive", "policy", "lines", "hostinfo", "approve", "address",
+     "version", "person", "dns", "relays"]
 )  # fmt: skip
-STEPS = st.lists(st.tuples(KINDS, st.integers(1, 6), st.integers(0, 3), st.booleans()), max_size=25)
+STEPS = st.lists(
+    st.tuples(KINDS, st.integers(1, 6), st.integers(0, 4), st.booleans()), min_size=8, max_size=30
+)
 
 
 def comparable(netmap: NetMap) -> dict[int, Any]:
@@ -96,26 +112,54 @@ class World:
         if kind == "lines":
             self.atlas.set_policy(load("\n" * number + TEXTS[choice]))
             return
+        if kind == "dns":
+            self.atlas.set_dns(DnsConfig(proxied=bool(choice)))
+            return
+        if kind == "relays":
+            self.atlas.set_derp_map(DerpMap(regions={}, omit_default_regions=bool(choice % 2)))
+            return
+        if kind == "person":
+            role = (Role.ADMIN, Role.MEMBER)[choice % 2]
+            person = user_record(id=1, display_name=f"Ann {choice // 2}", role=role)
+            self.tailnet.put_user(person)
+            self.atlas.on_change(Change(users=frozenset({1})))
+            return
         if kind == "add" and node is None:
-            self.tailnet.put_node(node_record(number, user_id=1 + choice % 2))
+            self.tailnet.put_node(self.newcomer(number, choice))
         elif node is None:
             return
         elif kind == "drop":
             self.tailnet.drop_node(number)
-            self.viewers.pop(number, None)
         elif kind == "online":
             self.tailnet.set_online(number, is_online=bool(choice % 2))
         else:
             self.tailnet.put_node(replace(node, **self.change(kind, number, choice)))
         self.atlas.on_change(Change(nodes=frozenset({number})))
+        if kind == "drop" and number in self.viewers:
+            session, _ = self.viewers.pop(number)
+            assert session.is_over
+            self.atlas.close(session)
+
+    @staticmethod
+    def newcomer(number: int, choice: int) -> NodeRecord:
+        how = RegisterMethod.WIREGUARD if number == DEVICE else RegisterMethod.CLI
+        tags = (TAGS[choice - 1],) if choice in {1, 2, 3} else ()
+        return node_record(
+            number, user_id=None if tags else 1, tags=tags, register_method=how, last_seen=None
+        )
 
     def change(self, kind: str, number: int, choice: int) -> dict[str, Any]:
         key = bytes([number, choice]) * 16
         match kind:
             case "tags":
-                tags = tuple(TAGS[:choice])
+                tags = ((), *((tag,) for tag in TAGS), tuple(TAGS))[choice]
                 return {"tags": tags, "user_id": None if tags else 1}
-            case "user":
+            case "address":
+                first = IPv4Address(f"100.65.{choice}.{number}")
+                return {"ipv4": None if choice == 1 else first}
+            case "version":
+                return {"capability_version": 110 + choice}
+            case "owner":
                 return {"user_id": 1 + choice % 2, "tags": ()}
             case "endpoints":
                 texts = [f"192.0.2.{number}:{port}" for port in range(1, choice + 1)]
@@ -129,7 +173,7 @@ class World:
             case "name":
                 return {"given_name": f"name-{number}-{choice}"}
             case "routes":
-                routes = ["10.0.0.0/24", "0.0.0.0/0", "::/0"][:choice]
+                routes = ["10.0.0.0/24", "10.0.1.0/24", "0.0.0.0/0", "::/0"][:choice]
                 hostinfo = Hostinfo({"OS": "linux", "RoutableIPs": routes})
                 return {"hostinfo": hostinfo, "approved_routes": hostinfo.routable_ips}
             case "expire":
@@ -143,7 +187,8 @@ class World:
 
     def listen(self, number: int) -> None:
         """Let every viewer hear what there is; a new one may join."""
-        if self.tailnet.node(number) is not None and number not in self.viewers:
+        is_new = self.tailnet.node(number) is not None and number not in self.viewers
+        if is_new and number != DEVICE:
             self.viewers[number] = (self.atlas.open(number, wants_origins=number % 2 == 0), None)
         for viewer, (session, held) in list(self.viewers.items()):
             was_woken = session.wake.is_set()
@@ -177,10 +222,19 @@ class World:
             assert origins_of(held) == origins_of(expected)
             assert held.self_node == expected.self_node
             assert held.ssh_policy == expected.ssh_policy
+            assert held.dns_config == expected.dns_config
+            assert held.derp_map == expected.derp_map
             assert expected.user_profiles.items() <= held.user_profiles.items()
+            self.check_is_known(viewer)
+
+    def check_is_known(self, viewer: int) -> None:
+        """Whom a viewer holds is whom it is counted to have been told of."""
+        session, held = self.viewers[viewer]
+        assert held is not None
+        assert set(session.known_peers) == held.peers.keys()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS)
 def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, bool]]) -> None:
     async def run() -> None:
@@ -198,7 +252,7 @@ def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, bool]]) ->
     asyncio.run(run())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50)
 @given(steps=STEPS)
 def test_nothing_is_said_when_nothing_changed(steps: list[tuple[str, int, int, bool]]) -> None:
     async def run() -> None:

@@ -270,10 +270,13 @@ class SmallWorld:
         """Put two neighbours in each other's place; perhaps they take over what was the other's."""
         at = self._rng.randrange(max(len(self._nodes), 1))
         pair = self._nodes[at : at + 2]
-        owners = [{"user": node.user, "tags": node.tags} for node in pair]
+        owners = [(node.user, node.tags) for node in pair]
         pair.reverse()
         if self._rng.random() < 0.5:
-            pair = [replace(node, **owner) for node, owner in zip(pair, owners, strict=True)]
+            pair = [
+                replace(node, user=user, tags=tags)
+                for node, (user, tags) in zip(pair, owners, strict=True)
+            ]
         self._nodes[at : at + 2] = pair
 
     def _edit_node(self) -> None:
