@@ -149,18 +149,20 @@ class Atlas:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Bring the network up to date now."""
+        """Bring the network up to date now; nothing is done where it is."""
         # One at a time: the older of two must not come out last.
         async with self._refreshing:
+            if not self._stale.is_set():
+                return
             self._stale.clear()
-            network = NetworkView(
-                self._policy, self._directory(), self.network, wireguard_only(self._tailnet)
-            )
-            # The directory is a snapshot, so another thread may work on it while requests go on.
             try:
+                network = NetworkView(
+                    self._policy, self._directory(), self.network, wireguard_only(self._tailnet)
+                )
+                # The directory is a snapshot: another thread may read it while requests go on.
                 news = await asyncio.to_thread(network.prepare)
             except BaseException:
-                # Whoever asked may be cancelled; what is out of date stays so.
+                # Whoever asked may be gone; the others still wait for it.
                 self._stale.set()
                 raise
             left = set(self.network.node_ids).difference(network.node_ids)

@@ -159,7 +159,7 @@ class SmallWorld:
 
     def _few(self, section: str) -> dict[str, list[Any]]:
         """Return a few values for each field; most of what may be absent is."""
-        few = {}
+        few: dict[str, list[Any]] = {}
         for field, values in _FIELDS[section].items():
             if values[0] is None and self._rng.random() < 0.6:
                 few[field] = [None]

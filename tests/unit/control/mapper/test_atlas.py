@@ -82,6 +82,18 @@ async def test_a_rule_that_changes_wakes_only_those_who_enforce_it() -> None:
     assert {entry["Ports"]["First"] for entry in rule["DstPorts"]} == {81}
 
 
+async def test_a_caller_that_goes_away_leaves_the_change_for_the_next() -> None:
+    atlas, sessions = atlas_of(tailnet())
+    atlas.set_policy(policy(81))
+    leaving = asyncio.create_task(atlas.refresh())
+    await asyncio.sleep(0)  # it waits for the compiler now
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await atlas.refresh()
+    assert list(woken(sessions)) == [2]
+
+
 async def test_the_same_policy_again_wakes_nobody() -> None:
     atlas, sessions = atlas_of(tailnet())
     atlas.set_policy(policy(80))
