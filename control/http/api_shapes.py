@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from control.mapper.network import effective_routes
+from control.mapper.directory import effective_routes
 from control.store.records import RegisterMethod
 from control.wire import format_time
 

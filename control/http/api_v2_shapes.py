@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from control.mapper.network import effective_routes
+from control.mapper.directory import effective_routes
 from control.wire import format_time
 
 if TYPE_CHECKING:

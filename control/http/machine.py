@@ -13,7 +13,7 @@ import structlog
 
 from control.channel.responses import ChannelResponse
 from control.http.ssh_actions import SSH_ACTION
-from control.mapper.network import effective_routes
+from control.mapper.directory import effective_routes
 from control.mapper.session import MapSession
 from control.registry.ledger import Change
 from control.store.queries import deleted_node_machine_key

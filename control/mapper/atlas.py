@@ -11,13 +11,8 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from control.mapper.network import (
-    NetworkView,
-    directory_of,
-    structure_of,
-    structures,
-    wireguard_only,
-)
+from control.mapper.directory import directory_of, structure_of, wireguard_only
+from control.mapper.network import NetworkView
 from control.mapper.session import MapSession, Part
 from control.mapper.wire_node import Seen, wire_node
 from control.wire import TAGGED_DEVICES, Debug, DerpMap, DnsConfig, UserProfile, format_time
@@ -27,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from control.mapper.network import KnownNodes, PeerRoutes
+    from control.mapper.directory import KnownNodes
+    from control.mapper.network import PeerRoutes
     from control.registry.ledger import Change
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord, UserRecord
@@ -190,7 +186,10 @@ class Atlas:
         )
 
     def _new_network(self) -> NetworkView:
-        self._structures = structures(self._tailnet.nodes, self._tailnet)
+        self._structures = {
+            node.id: structure_of(node, is_online=self._tailnet.is_online(node.id))
+            for node in self._tailnet.nodes
+        }
         network = NetworkView(
             self._policy, self._directory(), wireguard_only=wireguard_only(self._tailnet)
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from control.errors import InvalidRequestError, NotFoundError, StaleError
-from control.mapper.network import directory_of
+from control.mapper.directory import directory_of
 from control.policies.applicants import approved_routes, may_tag
 from control.policies.checking import Checked, check_policy, failed_tests, with_other_tests
 from control.policies.in_force import InForce, PolicyRefusedError, choose_stored
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from control.mapper.network import KnownNodes
+    from control.mapper.directory import KnownNodes
     from control.policies.checking import FailedTest
     from control.registry.ledger import Ledger
     from control.store.records import NodeRecord, PolicyVersion, UserRecord
