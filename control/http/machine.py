@@ -209,7 +209,7 @@ class MachineApi:
             message = session.next_message(self._ledger.now()) or b"{}"
         finally:
             self._atlas.close(session)
-        framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
+        framed = self._atlas.pieces.framed(message, is_compressed=wanted.compress == "zstd")
         return ChannelResponse(200, framed, "application/octet-stream")
 
     async def _stream(self, node: NodeRecord, wanted: MapRequest, stream: ResponseStream) -> None:
@@ -251,7 +251,7 @@ class MachineApi:
                 stream.watch()
             message = session.next_message(self._ledger.now())
             if message is not None:
-                await stream.send(self._atlas.framed(message, is_compressed=is_compressed))
+                await stream.send(self._atlas.pieces.framed(message, is_compressed=is_compressed))
                 sent_at = loop.time()
                 keep_alive_at = sent_at + patience
             try:
@@ -260,7 +260,7 @@ class MachineApi:
                     await session.wake.wait()
             except TimeoutError:
                 if wanted.keep_alive:
-                    await stream.send(self._atlas.keep_alive[is_compressed])
+                    await stream.send(self._atlas.pieces.keep_alive[is_compressed])
                 keep_alive_at = loop.time() + patience
             if (wait_s := sent_at + MIN_GAP_S - loop.time()) > 0 and not session.is_over:
                 await asyncio.sleep(wait_s)
@@ -282,7 +282,7 @@ class MachineApi:
             id=1, key=wanted.node_key, key_expiry=ended, machine=request.machine, expired=True
         )
         message = dump_json(MapResponse(node=node, packet_filters={"base": ()}).to_json())
-        framed = self._atlas.framed(message, is_compressed=wanted.compress == "zstd")
+        framed = self._atlas.pieces.framed(message, is_compressed=wanted.compress == "zstd")
         return ChannelResponse(200, framed, "application/octet-stream")
 
     async def _reach(self, _request: ChannelRequest, node: NodeRecord) -> ChannelResponse:

@@ -1,4 +1,4 @@
-"""The shared side of all map streams: the network in force, and pieces encoded once for everybody.
+"""The shared side of all map streams: the network in force, and who hears of a change.
 
 Changes come from the ledger. Those that rules or routes depend on lead to a new `NetworkView`,
 compiled once for all of them that arrive together, and only sessions that it says something new
@@ -8,15 +8,12 @@ to are woken; every other change goes straight to the sessions that were told of
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from control.mapper.directory import directory_of, structure_of, wireguard_only
 from control.mapper.network import NetworkView
+from control.mapper.pieces import Pieces, SelfState
 from control.mapper.session import MapSession, Part
-from control.mapper.wire_node import Seen, wire_node
-from control.wire import TAGGED_DEVICES, Debug, DerpMap, DnsConfig, UserProfile, format_time
-from control.wire.framing import KEEP_ALIVE_JSON, compress, dump_json, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,43 +21,19 @@ if TYPE_CHECKING:
 
     from control.mapper.directory import KnownNodes
     from control.mapper.network import PeerRoutes
+    from control.mapper.wire_node import Seen
     from control.registry.ledger import Change
     from control.registry.tailnet import Tailnet
     from control.store.records import NodeRecord, UserRecord
-    from control.wire import Reach
+    from control.wire import DerpMap, DnsConfig, Reach
     from engine.directory import Directory
     from policy.model.document import Policy
 
-__all__ = ["Atlas", "SelfState"]
-
-_COMPRESSED_KEPT: Final = 512
-_MAX_KEPT_BYTES: Final = 1 << 16
-
-
-class SelfState(NamedTuple):
-    """What a node's view of itself follows from."""
-
-    identity: int
-    """Of the record, so that comparing two states rarely looks into records."""
-    record: NodeRecord
-    is_expired: bool
-    routes: PeerRoutes
-    capabilities: dict[str, Any]
-
-
-class _Faces(NamedTuple):
-    """One node in every state in which somebody sees it at the moment."""
-
-    record: NodeRecord
-    is_online: bool
-    is_expired: bool
-    seen: dict[PeerRoutes, Seen]
-    pieces: dict[tuple[Seen, bool], bytes]
-    """Encoded, by state and whether others are told capabilities of the node."""
+__all__ = ["Atlas"]
 
 
 class Atlas:
-    """Makes sessions, keeps them informed, and encodes what they share."""
+    """Makes sessions and keeps them informed."""
 
     def __init__(
         self,
@@ -78,23 +51,15 @@ class Atlas:
         self._domain = domain
         self._clock = clock
         self._mail_domains = mail_domains
-        self.derp_json = dump_json(derp_map.to_json())
-        self.dns_json = dump_json(dns_config.to_json())
+        self.pieces = Pieces(domain, derp_map=derp_map, dns_config=dns_config)
         self._sessions: dict[int, MapSession] = {}
         self._viewers: dict[int, set[MapSession]] = {}
         self._structures: dict[int, tuple[Any, ...]] = {}
-        self._faces: dict[int, _Faces] = {}
-        self._compressed: OrderedDict[bytes, bytes] = OrderedDict()
         self._stale = asyncio.Event()
         self._refreshing = asyncio.Lock()
         self._is_owners_news = False
         self._known: KnownNodes = {}
         self.network = self._new_network()
-        self.keep_alive = {
-            True: frame(compress(KEEP_ALIVE_JSON)),
-            False: frame(KEEP_ALIVE_JSON),
-        }
-        """The keepalive of compressed and of plain streams."""
 
     # What changes.
 
@@ -103,12 +68,14 @@ class Atlas:
         if change.is_policy or change.users:
             self._stale.set()
         self._is_owners_news |= bool(change.users)
+        for user_id in change.users:
+            self.pieces.forget_user(user_id)
         for node_id in change.nodes:
             node = self._tailnet.node(node_id)
             session = self._sessions.get(node_id)
             if node is None:
                 self._structures.pop(node_id, None)
-                self._faces.pop(node_id, None)
+                self.pieces.forget_node(node_id)
                 self._stale.set()
                 if session is not None:
                     session.end()
@@ -130,12 +97,12 @@ class Atlas:
 
     def set_dns(self, dns_config: DnsConfig) -> None:
         """Put another DNS configuration in force."""
-        self.dns_json = dump_json(dns_config.to_json())
+        self.pieces.set_dns(dns_config)
         self._wake_all()
 
     def set_derp_map(self, derp_map: DerpMap) -> None:
         """Tell every node of other relays."""
-        self.derp_json = dump_json(derp_map.to_json())
+        self.pieces.set_derp_map(derp_map)
         self._wake_all()
 
     async def run(self) -> None:
@@ -270,106 +237,29 @@ class Atlas:
         record = self._tailnet.node(node_id)
         if record is None:
             return None
-        is_online, is_expired = self._tailnet.is_online(node_id), record.is_expired(now)
-        faces = self._faces.get(node_id)
-        if (
-            faces is None
-            or faces.record is not record
-            or faces.is_online != is_online
-            or faces.is_expired != is_expired
-        ):
-            faces = self._faces[node_id] = _Faces(record, is_online, is_expired, {}, {})
-        seen = faces.seen.get(routes)
-        if seen is None:
-            seen = faces.seen[routes] = Seen(
-                record=record,
-                is_online=is_online,
-                is_expired=is_expired,
-                allowed_ips=routes.allowed_ips,
-                primary_routes=routes.primary_routes,
-            )
-        return seen
+        return self.pieces.seen(
+            record,
+            routes,
+            is_online=self._tailnet.is_online(node_id),
+            is_expired=record.is_expired(now),
+        )
 
     def peer_json(self, seen: Seen) -> bytes:
-        """Return a peer encoded, as `seen` gave it; viewers who see it alike share the bytes."""
-        record = seen.record
-        cap_map = self.network.peer_capabilities(record.id) or None
-        pieces = self._faces[record.id].pieces
-        key = (seen, cap_map is None)
-        piece = pieces.get(key)
-        if piece is None:
-            own = {f"{ip}/{ip.max_prefixlen}" for ip in record.addresses}
-            addresses = tuple(text for text in seen.allowed_ips if text in own)
-            wire = wire_node(
-                seen, suffix=self._domain, addresses=addresses, cap_map=cap_map, is_self=False
-            )
-            piece = pieces[key] = dump_json(wire.to_json())
-        return piece
+        """Return a peer encoded, as `seen` gave it just now."""
+        return self.pieces.peer(seen, self.network.peer_capabilities(seen.record.id))
 
-    def self_state(self, node_id: int) -> SelfState | None:
-        """Return what a node's view of itself follows from, cheap to compare."""
+    def self_json(self, node_id: int) -> bytes | None:
+        """Return a node as it sees itself, None for one that is gone.
+
+        The same object for as long as it is told the same.
+        """
         record = self._tailnet.node(node_id)
         if record is None:
             return None
-        return SelfState(
-            id(record),
+        state = SelfState(
             record,
             record.is_expired(self._clock()),
             self.network.own_routes(node_id),
             self.network.self_capabilities(node_id),
         )
-
-    def self_json(self, state: SelfState) -> bytes:
-        """Return a node as it sees itself."""
-        record, routes = state.record, state.routes
-        own = tuple(f"{ip}/{ip.max_prefixlen}" for ip in record.addresses)
-        # A node that the directory lacks, such as one that waits for approval, has no routes.
-        addresses = tuple(text for text in own if text in routes.allowed_ips) or own
-        seen = Seen(
-            record=record,
-            is_online=True,
-            is_expired=state.is_expired,
-            allowed_ips=routes.allowed_ips or own,
-            primary_routes=routes.primary_routes,
-        )
-        cap_map = {
-            name: [] if values is None else values for name, values in state.capabilities.items()
-        }
-        wire = wire_node(
-            seen, suffix=self._domain, addresses=addresses, cap_map=cap_map or None, is_self=True
-        )
-        return dump_json(wire.to_json())
-
-    def profile_json(self, user: UserRecord | None) -> bytes:
-        """Return an owner encoded; None is the owner of tagged nodes."""
-        if user is None:
-            return dump_json(TAGGED_DEVICES.to_json())
-        profile = UserProfile(
-            id=user.id,
-            login_name=user.login_name,
-            display_name=user.display_name or user.name,
-            profile_pic_url=user.picture_url,
-        )
-        return dump_json(profile.to_json())
-
-    def first_fields(self, now: datetime) -> dict[str, bytes]:
-        """Return what only the first message of a stream has."""
-        return {
-            "Domain": dump_json(self._domain),
-            "CollectServices": b"false",
-            "ControlTime": dump_json(format_time(now)),
-            "Debug": dump_json(Debug(disable_log_tail=True).to_json()),
-        }
-
-    def framed(self, message: bytes, *, is_compressed: bool) -> bytes:
-        """Return a message as a frame; the same small change for many nodes is compressed once."""
-        if not is_compressed:
-            return frame(message)
-        if len(message) > _MAX_KEPT_BYTES:
-            return frame(compress(message))
-        framed = self._compressed.get(message)
-        if framed is None:
-            framed = self._compressed[message] = frame(compress(message))
-            if len(self._compressed) > _COMPRESSED_KEPT:
-                self._compressed.popitem(last=False)
-        return framed
+        return self.pieces.self_node(state)

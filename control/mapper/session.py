@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from control.mapper.atlas import Atlas, SelfState
+    from control.mapper.atlas import Atlas
     from control.mapper.network import PeerRoutes
     from control.store.records import UserRecord
     from engine.rules import FilterRule
@@ -54,6 +54,7 @@ class MapSession:
         self.is_over = False
         """The stream must end: the node is gone or has another stream."""
         self._atlas = atlas
+        self._pieces = atlas.pieces
         self._wants_peers = wants_peers
         self._wants_origins = wants_origins
         self._is_first = True
@@ -63,7 +64,6 @@ class MapSession:
         self._told: dict[int, Seen] = {}
         self._dirty: set[int] = set()
         self._must_check_all = True
-        self._self_state: SelfState | None = None
         self._self_json = b""
         self._filter: tuple[FilterRule, ...] | None = None
         self._sending: tuple[FilterRule, ...] | None = None
@@ -117,8 +117,8 @@ class MapSession:
         fields: dict[str, bytes] = {}
         if Part.SELF in old or self.node_id in self._dirty:
             self._tell_self(fields)
-        if self._derp_json != self._atlas.derp_json:
-            fields["DERPMap"] = self._derp_json = self._atlas.derp_json
+        if self._derp_json != self._pieces.derp_map:
+            fields["DERPMap"] = self._derp_json = self._pieces.derp_map
         if suspects or is_first or self._must_check_all:
             self._tell_peers(fields, suspects, now, is_first=is_first)
         if old & (Part.RULES | Part.ORIGINS):
@@ -129,7 +129,7 @@ class MapSession:
         self._old_parts = Part(0)
         self._dirty.clear()
         if is_first:
-            fields.update(self._atlas.first_fields(now))
+            fields.update(self._pieces.first_fields(now))
         if not fields:
             return None
         return b"{" + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in fields.items()) + b"}"
@@ -143,12 +143,8 @@ class MapSession:
         return {n for n in old.keys() | self._views.keys() if old.get(n) != self._views.get(n)}
 
     def _tell_self(self, fields: dict[str, bytes]) -> None:
-        state = self._atlas.self_state(self.node_id)
-        if state is None or state == self._self_state:
-            return
-        self._self_state = state
-        self_json = self._atlas.self_json(state)
-        if self_json != self._self_json:
+        self_json = self._atlas.self_json(self.node_id)
+        if self_json is not None and self_json != self._self_json:
             fields["Node"] = self._self_json = self_json
 
     def _tell_peers(
@@ -220,9 +216,8 @@ class MapSession:
             fields["SSHPolicy"] = self._ssh_json = ssh_json
 
     def _tell_dns(self, fields: dict[str, bytes]) -> None:
-        dns_json = self._atlas.dns_json
-        if dns_json != self._dns_json:
-            fields["DNSConfig"] = self._dns_json = dns_json
+        if self._dns_json != self._pieces.dns_config:
+            fields["DNSConfig"] = self._dns_json = self._pieces.dns_config
 
     def _tell_profiles(self, owners: set[int | None], fields: dict[str, bytes]) -> None:
         """Send the owners of what became visible, each once; others stay unknown to the node."""
@@ -237,7 +232,7 @@ class MapSession:
             key = user_id or 0
             if key not in self._profiles or self._profiles[key] is not user:
                 self._profiles[key] = user
-                news.append(self._atlas.profile_json(user))
+                news.append(self._pieces.profile(user))
         if news:
             fields["UserProfiles"] = b"[" + b",".join(news) + b"]"
 
