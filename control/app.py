@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from control.derp_sources import DerpSources
 from control.embedded_relay import EmbeddedRelay, region_of
 from control.http.api_v1 import ApiV1
 from control.http.api_v2 import ApiV2
@@ -49,7 +50,7 @@ from control.registry.reports import Reports
 from control.registry.tailnet import Tailnet
 from control.store import queries
 from control.store.database import Database
-from control.tailnet_dns import derp_map_of, dns_config_of
+from control.tailnet_dns import dns_config_of
 from control.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ControlServer:
     listener: Listener
     upkeep: Upkeep
     neighbours: Neighbours
+    derp_sources: DerpSources
     control_key: MachinePrivate
     pools: Pools
     ssh_checks: SshChecks
@@ -129,6 +131,7 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
             background = [
                 tasks.create_task(server.atlas.run(), name="atlas"),
                 tasks.create_task(server.upkeep.run(), name="upkeep"),
+                tasks.create_task(server.derp_sources.run(server.atlas.set_derp_map), name="derp"),
             ]
             if not database.is_sqlite:
                 background.append(tasks.create_task(server.neighbours.run(), name="neighbours"))
@@ -192,11 +195,12 @@ async def _compose(
         enrolment=enrolment,
         auth_url_prefix=f"{config.server_url.rstrip('/')}/register/",
     )
+    derp_sources = DerpSources(config.derp, region_of(config))
     atlas = Atlas(
         tailnet,
         keeper.in_force.policy,
         domain=domain,
-        derp_map=derp_map_of(config.derp, region_of(config)),
+        derp_map=await derp_sources.start(),
         dns_config=dns_config_of(config.dns),
         clock=ledger.now,
     )
@@ -260,6 +264,7 @@ async def _compose(
         listener=listener,
         upkeep=upkeep,
         neighbours=neighbours,
+        derp_sources=derp_sources,
         control_key=control_key,
         pools=pools,
         ssh_checks=checks,

@@ -1,22 +1,15 @@
-"""DNS configuration and DERP map of the tailnet, from the operator's configuration."""
+"""DNS configuration of the tailnet, from the operator's configuration."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from control.wire import (
-    DerpMap,
-    DerpNode,
-    DerpRegion,
-    DnsConfig,
-    DnsRecord,
-    Resolver,
-)
+from control.wire import DnsConfig, DnsRecord, Resolver
 
 if TYPE_CHECKING:
-    from control.config import Derp, Dns
+    from control.config import Dns
 
-__all__ = ["derp_map_of", "dns_config_of", "reverse_zones"]
+__all__ = ["dns_config_of", "reverse_zones"]
 
 
 def reverse_zones() -> tuple[str, ...]:
@@ -44,35 +37,4 @@ def dns_config_of(dns: Dns) -> DnsConfig:
             for record in dns.extra_records
         )
         or None,
-    )
-
-
-def derp_map_of(derp: Derp, embedded: DerpRegion | None = None) -> DerpMap:
-    """Return the relays that every node is told of; the vendor's are left out."""
-    own = {} if embedded is None else {embedded.region_id: embedded}
-    return DerpMap(
-        regions=own
-        | {
-            region.id: DerpRegion(
-                region_id=region.id,
-                region_code=region.code,
-                region_name=region.name or region.code,
-                nodes=tuple(
-                    DerpNode(
-                        name=node.name,
-                        region_id=region.id,
-                        host_name=node.host_name,
-                        ipv4=node.ipv4,
-                        ipv6=node.ipv6,
-                        stun_port=node.stun_port,
-                        derp_port=node.derp_port,
-                        cert_name=node.cert_name,
-                        insecure_for_tests=node.insecure_for_tests,
-                    )
-                    for node in region.nodes
-                ),
-            )
-            for region in derp.regions
-        },
-        omit_default_regions=True,
     )

@@ -16,6 +16,7 @@ from control.app import load_control_key, running_server
 from control.cli.output import Output
 from control.cli.trial_certificates import make_trial_certificates
 from control.config import load_config
+from control.derp_sources import DerpSources
 from control.errors import InvalidRequestError
 from control.keys import MachinePrivate
 from control.store.database import normalised_url
@@ -104,8 +105,9 @@ def configure_logging(log: Log) -> None:
 
 
 def configtest(options: argparse.Namespace, _client: ApiClient, output: Output) -> None:
-    """Read the configuration and the control key, and say that they are good."""
+    """Read the configuration and the files that it names, and say that they are good."""
     config = load_config(options.config)
+    DerpSources(config.derp).read_files()
     if config.noise.private_key_path.exists():
         try:
             load_control_key(config.noise.private_key_path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from control.config.values import Section
+from control.config.values import Duration, Section
 
 __all__ = ["Derp", "DerpNodeConfig", "DerpRegionConfig", "DerpServer"]
 
@@ -83,13 +85,35 @@ class DerpServer(Section):
 
 
 class Derp(Section):
-    """Relays that nodes are told of."""
+    """Relays that nodes are told of.
 
+    They come from `urls`, `paths`, `regions` and `server`; of a region that several have, the last
+    one counts.
+    """
+
+    urls: tuple[str, ...] = ()
+    """URLs of DERP maps in JSON. One that does not answer keeps the relays that it named last. Who
+    answers there chooses the relays, so prefer https."""
+    paths: tuple[Path, ...] = ()
+    """YAML files with DERP maps, written as for Headscale: `regions`, by number; a null takes a
+    region away."""
+    auto_update_enabled: bool = True
+    """Read URLs and files again while the server runs."""
+    update_frequency: Duration = timedelta(hours=3)
+    """How often that is; URLs that did not answer are asked once a minute."""
     regions: tuple[DerpRegionConfig, ...] = ()
     server: DerpServer = DerpServer()
 
     @model_validator(mode="after")
     def _check(self) -> Derp:
+        for url in self.urls:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+                raise ValueError(
+                    "urls: each a URL such as https://relays.example.com/map, without a password"
+                )
+        if self.update_frequency < timedelta(seconds=1):
+            raise ValueError("update_frequency: at least 1s; auto_update_enabled turns it off")
         ids = [region.id for region in self.regions]
         if self.server.enabled:
             ids.append(self.server.region_id)

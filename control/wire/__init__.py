@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from control.wire._codec import Json, Message, WireError
 from control.wire._scalars import ZERO_TIME, Prefix, format_time
-from control.wire.derpmap import DerpHomeParams, DerpMap, DerpNode, DerpRegion
+from control.wire.derpmap import DerpHomeParams, DerpMap, DerpNode, DerpRegion, read_derp_map
 from control.wire.dns import DnsConfig, DnsRecord, Resolver
 from control.wire.endpoint import AddrPort, parse_addr_port, usable_endpoints
 from control.wire.hostinfo import Hostinfo
@@ -73,5 +73,6 @@ __all__ = [
     "WireNode",
     "format_time",
     "parse_addr_port",
+    "read_derp_map",
     "usable_endpoints",
 ]

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from control.wire._codec import (
     Message,
+    WireError,
     always,
+    field_keys,
     list_of,
     maybe,
     message,
@@ -22,7 +24,7 @@ from control.wire._scalars import BOOL, FLOAT, INT, TEXT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DerpHomeParams", "DerpMap", "DerpNode", "DerpRegion"]
+__all__ = ["DerpHomeParams", "DerpMap", "DerpNode", "DerpRegion", "read_derp_map"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +80,50 @@ class DerpMap(Message):
         "Regions", numbered_map_of(nullable(message(DerpRegion)))
     )
     omit_default_regions: bool = plain("omitDefaultRegions", BOOL, zero=False)
+
+
+def read_derp_map(value: Any) -> DerpMap:
+    """Read a map that people or another service wrote, from JSON's or YAML's values.
+
+    Keys may be in any case, as in Go's JSON and in Headscale's files, and regions may leave their
+    number to their key; a region that is null takes one of this number away. Raises WireError.
+    """
+    top = _respelled(value, DerpMap)
+    regions = top.get("Regions") if isinstance(top, dict) else None
+    if isinstance(regions, dict):
+        top["Regions"] = {str(number): _region_values(each) for number, each in regions.items()}
+    read = DerpMap.from_json(top)
+    return replace(
+        read, regions={n: _numbered(n, region) for n, region in (read.regions or {}).items()}
+    )
+
+
+def _region_values(value: Any) -> Any:
+    region = _respelled(value, DerpRegion)
+    if isinstance(region, dict) and isinstance(region.get("Nodes"), list):
+        region["Nodes"] = [_respelled(node, DerpNode) for node in region["Nodes"]]
+    return region
+
+
+def _respelled(value: Any, kind: type[Message]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    keys = {key.lower(): key for key in field_keys(kind)}
+    return {keys.get(str(key).lower(), str(key)): each for key, each in value.items()}
+
+
+def _numbered(number: int, region: DerpRegion | None) -> DerpRegion | None:
+    where = f"DerpMap.Regions[{number}]"
+    if number <= 0:
+        raise WireError(f"{where}: numbers begin at 1")
+    if region is None:
+        return None
+    for at, node in enumerate(region.nodes or ()):
+        if not node.name or not node.host_name:
+            raise WireError(f"{where}.Nodes[{at}]: Name and HostName are needed")
+        if node.region_id not in {0, number}:
+            raise WireError(f"{where}.Nodes[{at}].RegionID: expected {number}")
+    if region.region_id not in {0, number}:
+        raise WireError(f"{where}.RegionID: expected {number}")
+    nodes = tuple(replace(node, region_id=number) for node in region.nodes or ())
+    return replace(region, region_id=number, nodes=nodes)
