@@ -8,29 +8,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import ssl
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-import structlog
-from aiohttp import web
-
+from control.control_key import load_control_key
 from control.derp_sources import DerpSources
 from control.embedded_relay import EmbeddedRelay, region_of
-from control.http.api_v1 import ApiV1
-from control.http.api_v2 import ApiV2
 from control.http.door import Door
 from control.http.journal import Journal
 from control.http.listener import Listener, connection_limit
 from control.http.machine import MACHINE_PATHS, MachineApi
-from control.http.metrics import Metrics
-from control.http.ratelimit import RateLimit
+from control.http.remote import is_proxy, remote_finder
 from control.http.sign_in import CALLBACK_PATH, SignInPages
-from control.http.site import Site
-from control.http.source_limits import SourceLimits
 from control.http.ssh_actions import SshActions
 from control.http.ts2021 import Ts2021
 from control.identity.enrolment import Enrolment, EnrolmentSettings
@@ -38,7 +30,7 @@ from control.identity.logins import Logins
 from control.identity.oidc_provider import OidcProvider
 from control.identity.registrar import Registrar
 from control.identity.ssh_checks import SshChecks
-from control.keys import MachinePrivate
+from control.listeners import listen, listen_for_metrics, listen_locally, rate_limit_of
 from control.mapper.atlas import Atlas
 from control.operations.addresses import Pools
 from control.policies.keeper import PolicyKeeper
@@ -55,38 +47,18 @@ from control.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
-    from control.config import ConnectLimit, ControlConfig, RegisterLimit
+    from aiohttp import web
+
+    from control.config import ControlConfig
     from control.identity.oidc_settings import Oidc
+    from control.keys import MachinePrivate
 
-__all__ = ["ControlServer", "load_control_key", "running_server"]
+__all__ = ["ControlServer", "running_server"]
 
-_MAX_BODY_BYTES = 32 << 20
 _COLLECTION_THRESHOLDS = (10_000, 10, 100)
 """Rarer than Python's: a compiled network is many thousand objects that live long, and walking all
 of them at every few changes would hold up everybody. Young cycles are collected as ever."""
-_log = structlog.get_logger("control")
-
-
-def load_control_key(path: Path) -> MachinePrivate:
-    """Read the control key, or make it at the first start; raises ValueError for other content."""
-    try:
-        return MachinePrivate.from_secret_text(path.read_text("ascii").strip())
-    except FileNotFoundError:
-        key = MachinePrivate.generate(os.urandom)
-        # Under its name only once it is complete: a crash must not leave half a key.
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key.to_secret_text() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(unfinished)
-        finally:
-            unfinished.unlink()
-        return key
 
 
 @dataclass(slots=True, eq=False)
@@ -137,11 +109,11 @@ async def running_server(config: ControlConfig) -> AsyncIterator[ControlServer]:
                 background.append(tasks.create_task(server.neighbours.run(), name="neighbours"))
             if server.relay is not None:
                 await server.relay.start()
-            runners = [await _listen(server)]
+            runners = [await listen(server)]
             if config.unix_socket is not None:
-                runners.append(await _listen_locally(server, config.unix_socket))
+                runners.append(await listen_locally(server, config.unix_socket))
             if config.metrics_listen_addr:
-                runners.append(await _listen_for_metrics(server))
+                runners.append(await listen_for_metrics(server))
             try:
                 yield server
             finally:
@@ -170,7 +142,7 @@ async def _compose(
             await queries.nodes(connection),
             await queries.settings(connection),
         )
-    loop = asyncio.get_running_loop()
+    loop, proxies = asyncio.get_running_loop(), config.trusted_proxies
     origin = os.urandom(8).hex()
     ledger = Ledger(database, tailnet, lambda: datetime.now(UTC), origin)
     domain = config.dns.base_domain.strip(".")
@@ -215,7 +187,7 @@ async def _compose(
         reports=reports,
         presence=presence,
         atlas=atlas,
-        register_limit=_rate_limit(config.register_limit),
+        register_limit=rate_limit_of(config.register_limit),
         ssh_actions=SshActions(
             tailnet=tailnet,
             atlas=atlas,
@@ -227,16 +199,18 @@ async def _compose(
     listener = Listener(
         Door(
             most=connection_limit(config.max_connections),
-            is_trusted=lambda address: _is_proxy(config, address),
+            is_trusted=lambda address: is_proxy(proxies, address),
         ),
         long_paths=frozenset({"/ts2021"}),
         front=None if relay is None else relay.front,
     )
-    remote_of = _remote_finder(config)
+    remote_of = remote_finder(proxies)
     journal = Journal(
         os.urandom,
         # Who has no address came by the Unix socket.
-        is_trusted=lambda request: not request.remote or _is_proxy(config, request.remote),
+        is_trusted=lambda request: (
+            not request.remote or is_proxy(config.trusted_proxies, request.remote)
+        ),
         remote_of=remote_of,
         channel_paths=MACHINE_PATHS,
     )
@@ -296,7 +270,7 @@ def _sign_in(
         checks=checks,
         entropy=os.urandom,
         clock=clock,
-        remote_of=_remote_finder(config),
+        remote_of=remote_finder(config.trusted_proxies),
         is_secure=base_url.startswith("https:"),
     )
 
@@ -312,102 +286,3 @@ def _pools(config: ControlConfig, tailnet: Tailnet) -> Pools:
         ipv6 = AddressPool(prefixes.v6, IPv6Address, prefixes.allocation, os.urandom)
         ipv6.take_all(node.ipv6 for node in nodes if node.ipv6 is not None)
     return Pools(ipv4, ipv6)
-
-
-def _rate_limit(limit: ConnectLimit | RegisterLimit) -> RateLimit:
-    clock = asyncio.get_running_loop().time
-    return RateLimit(burst=limit.burst, per_second=limit.per_second, clock=clock)
-
-
-def _is_proxy(config: ControlConfig, address: str) -> bool:
-    with suppress(ValueError):
-        return any(ip_address(address) in proxy for proxy in config.trusted_proxies)
-    return False
-
-
-def _remote_finder(config: ControlConfig) -> Callable[[web.BaseRequest], str]:
-    """Return how to tell a client's address, believing only proxies that are trusted."""
-
-    def find(request: web.BaseRequest) -> str:
-        remote = request.remote or ""
-        with suppress(ValueError):
-            if _is_proxy(config, remote):
-                forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-                return str(ip_address(forwarded))
-        return remote
-
-    return find
-
-
-async def _listen(server: ControlServer) -> web.AppRunner:
-    config = server.config
-    limits = SourceLimits(
-        connect=_rate_limit(config.connect_limit),
-        login=_rate_limit(config.register_limit),
-        remote_of=server.remote_of,
-    )
-    app = web.Application(
-        client_max_size=_MAX_BODY_BYTES,
-        middlewares=[
-            server.journal.middleware,
-            server.listener.middleware,
-            limits.middleware,
-        ],
-    )
-    Site(
-        ledger=server.ledger,
-        ts2021=server.ts2021,
-        logins=server.logins,
-        checks=server.ssh_checks,
-        control=server.control_key.public,
-        sign_in=server.sign_in,
-    ).add_routes(app)
-    if server.sign_in is not None:
-        server.sign_in.add_routes(app)
-    ApiV1(server).add_routes(app, is_local=False)
-    ApiV2(server, _rate_limit(config.register_limit)).add_routes(app)
-    if server.relay is not None:
-        server.relay.add_routes(app)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
-    await runner.setup()
-    make = runner.server
-    if make is None:
-        raise AssertionError("a runner that was set up has a server")
-    server.port = await server.listener.start(make, config.listen_addr, _tls(config))
-    _log.info("listening", address=config.listen_addr, port=server.port)
-    return runner
-
-
-async def _listen_locally(server: ControlServer, path: Path) -> web.AppRunner:
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[server.journal.middleware])
-    ApiV1(server).add_routes(app, is_local=True)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
-    await runner.setup()
-    mode = int(server.config.unix_socket_permission, 8)
-    path.unlink(missing_ok=True)  # noqa: ASYNC240  one system call at the start
-    # Nobody may get in between the socket's birth and its permissions.
-    old_mask = os.umask(0o777 & ~mode)
-    try:
-        await web.UnixSite(runner, str(path)).start()
-    finally:
-        os.umask(old_mask)
-    return runner
-
-
-async def _listen_for_metrics(server: ControlServer) -> web.AppRunner:
-    app = web.Application()
-    Metrics(server).add_routes(app)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
-    await runner.setup()
-    host, _, port = server.config.metrics_listen_addr.rpartition(":")
-    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    return runner
-
-
-def _tls(config: ControlConfig) -> ssl.SSLContext | None:
-    if config.tls.cert_path is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(config.tls.cert_path, config.tls.key_path)
-    return context

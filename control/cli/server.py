@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from control.app import load_control_key, running_server
+from control.app import running_server
 from control.cli.output import Output
 from control.cli.trial_certificates import make_trial_certificates
 from control.config import load_config
+from control.control_key import load_control_key
 from control.derp_sources import DerpSources
 from control.errors import InvalidRequestError
 from control.keys import MachinePrivate
