@@ -138,7 +138,8 @@ class PolicyKeeper:
                 version = await transaction.add_policy(text)
                 details = {"pendingTests": len(checked.waiting)} if checked.waiting else {}
                 await transaction.audit("policy.set", f"policy:{version}", **details)
-            self._put(InForce(checked.policy, text, version))
+                in_force = InForce(checked.policy, text, version)
+                transaction.when_durable(lambda: self._put(in_force))
             self._note_failing(checked.waiting)
             return self._in_force
 

@@ -64,6 +64,7 @@ class Transaction:
     _dropped_users: list[int] = field(default_factory=list)
     _reported: list[int] = field(default_factory=list)
     _is_policy: bool = False
+    _effects: list[Callable[[], None]] = field(default_factory=list)
 
     async def add_node(self, node: NodeRecord) -> NodeRecord:
         """Insert a node and return it with its number."""
@@ -116,6 +117,10 @@ class Transaction:
         version = await queries.add_policy_version(self.connection, text, self.actor, self.now)
         self._is_policy = True
         return version.id
+
+    def when_durable(self, effect: Callable[[], None]) -> None:
+        """Have `effect` follow what was written, even where the writer is cancelled meanwhile."""
+        self._effects.append(effect)
 
     async def audit(self, action: str, target: str, **details: Any) -> None:
         """Note what is being done."""
@@ -195,6 +200,8 @@ class Transaction:
             tailnet.drop_node(node_id)
         for user_id in self._dropped_users:
             tailnet.drop_user(user_id)
+        for effect in self._effects:
+            effect()
 
 
 def _differing(before: NodeRecord | UserRecord, now: NodeRecord | UserRecord) -> dict[str, Any]:
