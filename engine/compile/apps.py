@@ -8,7 +8,7 @@ from engine.compile.plan import COMPANIONS
 from engine.netset.address import BITS
 from engine.netset.ranges import AddressRange
 from engine.rules import CapGrant, FilterRule
-from policy.model.selectors import Autogroup, Selector, Wildcard
+from policy.model.selectors import Selector, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ class AppCompiler:
     def _index(self, number: int, rule: AppRule) -> None:
         """Note which nodes a rule may concern, as destination or, for companions, as source."""
         selectors = [*rule.dst, *(rule.src if _companions(rule) else ())]
-        if any(isinstance(s, Wildcard) or _is_self(s) or _is_anyone(s) for s in selectors):
+        if any(isinstance(s, Wildcard) or s.is_self or s.is_anyone for s in selectors):
             self._everywhere.append(number)
             return
         concerned: set[int] = set()
@@ -70,9 +70,9 @@ class AppCompiler:
         grants = tuple(CapGrant(dsts, rule.capabilities) for dsts in elements if dsts)
         if grants:
             yield (rule.sequence, 0), self._rule(rule.sources, grants, rule)
-        reaches_self = any(_is_self(selector) for selector in rule.dst)
+        reaches_self = any(selector.is_self for selector in rule.dst)
         companions = _companions(rule)
-        if companions and any(not _is_self(selector) for selector in rule.dst):
+        if companions and any(not selector.is_self for selector in rule.dst):
             yield from self._companion_rules(number, rule, node, companions)
         if reaches_self and node.user is not None:
             yield from self._self_rules(rule, node, companions)
@@ -107,7 +107,7 @@ class AppCompiler:
 
     def _destinations(self, selector: Selector, node: DirectoryNode) -> Strings:
         """Narrow one destination to a node; empty where it does not concern it."""
-        if _is_self(selector):
+        if selector.is_self:
             return ()
         if isinstance(selector, Wildcard):
             return _hosts(node)
@@ -133,7 +133,7 @@ class AppCompiler:
             return ()
         spelled: list[AddressRange] = []
         for selector in rule.src:
-            if isinstance(selector, Wildcard) or _is_anyone(selector):
+            if isinstance(selector, Wildcard) or selector.is_anyone:
                 return _hosts(node)
             extent = self._resolver.extent(selector)
             if node.index in extent.nodes:
@@ -149,7 +149,7 @@ class AppCompiler:
     def _sources_of_destinations(self, number: int, rule: AppRule) -> Strings:
         sources = self._companion_sources.get(number)
         if sources is None:
-            selectors = [selector for selector in rule.dst if not _is_self(selector)]
+            selectors = [selector for selector in rule.dst if not selector.is_self]
             sources = self._companion_sources[number] = self._resolver.sources(selectors, ())
         return sources
 
@@ -163,14 +163,6 @@ class AppCompiler:
 
 def _companions(rule: AppRule) -> list[str]:
     return [companion for granted, companion in COMPANIONS if granted in rule.capabilities]
-
-
-def _is_self(selector: Selector) -> bool:
-    return isinstance(selector, Autogroup) and selector.name == "self"
-
-
-def _is_anyone(selector: Selector) -> bool:
-    return isinstance(selector, Autogroup) and selector.name == "danger-all"
 
 
 def _host(text: str, version: int) -> str:

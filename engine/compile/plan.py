@@ -76,7 +76,7 @@ class Slot(NamedTuple):
     @property
     def is_self(self) -> bool:
         """Whether it is `autogroup:self`."""
-        return isinstance(self.selector, Autogroup) and self.selector.name == "self"
+        return self.selector.is_self
 
 
 class NetworkRule(NamedTuple):

@@ -154,14 +154,14 @@ class SshCompiler:
         return frozenset(
             index
             for selector in rule.dst
-            if not _is_self(selector)
+            if not selector.is_self
             for index in self._resolver.extent(selector).nodes
         )
 
     def _rule(
         self, number: int, rule: SshRule, sources: _Sources, node: DirectoryNode
     ) -> Iterator[SshPolicyRule]:
-        by_self = node.user is not None and any(_is_self(selector) for selector in rule.dst)
+        by_self = node.user is not None and any(selector.is_self for selector in rule.dst)
         if by_self:
             mine = self._owned_sources(number, sources, node.user or "")
             yield from self._split(rule, sources, mine)
@@ -235,10 +235,6 @@ class SshCompiler:
 
     def _owner(self, index: int) -> str | None:
         return self._directory.nodes[index].user
-
-
-def _is_self(selector: Selector) -> bool:
-    return isinstance(selector, Autogroup) and selector.name == "self"
 
 
 def _by_id(user: DirectoryUser) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from engine.compile.openings import openings_of
 from engine.compile.origins import origin_of
 from engine.netset.ipset import IpSet
 from policy.model.rules import Acl
-from policy.model.selectors import Autogroup, Wildcard
+from policy.model.selectors import Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,7 +78,7 @@ def _reasons(
 
 
 def _reaches(selector: Selector, src: Party, dst: Party, resolver: Resolver) -> bool:
-    if isinstance(selector, Autogroup) and selector.name == "self":
+    if selector.is_self:
         return (
             src.node is not None
             and dst.node is not None
@@ -91,8 +91,8 @@ def _reaches(selector: Selector, src: Party, dst: Party, resolver: Resolver) -> 
 def _holds(selector: Selector, party: Party, resolver: Resolver) -> bool:
     if isinstance(selector, Wildcard):
         return True
-    if isinstance(selector, Autogroup) and selector.name in {"self", "danger-all"}:
-        return selector.name == "danger-all"
+    if selector.is_self or selector.is_anyone:
+        return selector.is_anyone
     extent = resolver.extent(selector)
     if party.node is not None and party.node.index in extent.nodes:
         return True

@@ -84,9 +84,7 @@ def _internet_samples() -> tuple[Party, ...]:
 
 
 def _check(selector: Selector, text: str, resolver: Resolver) -> None:
-    if isinstance(selector, Wildcard | Cidr) or (
-        isinstance(selector, Autogroup) and selector.name in {"self", "danger-all"}
-    ):
+    if isinstance(selector, Wildcard | Cidr) or selector.is_self or selector.is_anyone:
         raise QuestionError(f"{text} stands for too much; name a device, a user or a tag")
     policy = resolver.policy
     defined = {

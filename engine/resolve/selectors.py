@@ -81,11 +81,11 @@ class Resolver:
         `postures` are those that a device must pass any of; empty asks for none.
         """
         wanted = list(selectors)
-        if any(_is_anyone(selector) for selector in wanted):
+        if any(selector.is_anyone for selector in wanted):
             if not postures:
                 return ("*",)
             # Anyone under a posture is whoever passes it; what else is listed stays.
-            wanted = [Wildcard("*") if _is_anyone(selector) else selector for selector in wanted]
+            wanted = [Wildcard("*") if selector.is_anyone else selector for selector in wanted]
         texts: set[str] = set()
         for selector in wanted:
             texts.update(self._source_texts(selector, postures))
@@ -200,7 +200,3 @@ class Resolver:
         owned = self.directory.by_user
         found = {index for login in set(logins) for index in owned.get(login, ())}
         return tuple(sorted(found))
-
-
-def _is_anyone(selector: Selector) -> bool:
-    return isinstance(selector, Autogroup) and selector.name == "danger-all"

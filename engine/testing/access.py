@@ -60,8 +60,8 @@ class AccessOracle:
             _Rule(
                 origin_of(rule),
                 self._resolver.postures_of(rule.src_posture),
-                tuple(opening for opening in openings_of(rule) if not _is_self(opening.selector)),
-                tuple(opening for opening in openings_of(rule) if _is_self(opening.selector)),
+                tuple(opening for opening in openings_of(rule) if not opening.selector.is_self),
+                tuple(opening for opening in openings_of(rule) if opening.selector.is_self),
             )
             for rule in rules
         ]
@@ -247,15 +247,9 @@ class AccessOracle:
         return IpSet.of_addresses(self._addresses(selector))
 
 
-def _is_self(selector: Selector) -> bool:
-    return isinstance(selector, Autogroup) and selector.name == "self"
-
-
 def _is_anyone(selector: Selector) -> bool:
     """Whether a source stands for more than devices: `*` and danger-all."""
-    return isinstance(selector, Wildcard) or (
-        isinstance(selector, Autogroup) and selector.name == "danger-all"
-    )
+    return isinstance(selector, Wildcard) or selector.is_anyone
 
 
 class _Opened:

@@ -49,7 +49,7 @@ class Coverage:
 
     def as_source(self, rule: Selector, asked: Selector) -> Certain:
         """Tell whether a source of a rule holds an asked source."""
-        if isinstance(rule, Autogroup) and rule.name == "danger-all":
+        if rule.is_anyone:
             return True
         if not isinstance(rule, Wildcard):
             return self._holds(rule, asked)
@@ -62,7 +62,7 @@ class Coverage:
         return isinstance(rule, Wildcard) or self._holds(rule, asked)
 
     def _holds(self, rule: Selector, asked: Selector) -> Certain:
-        if isinstance(rule, Autogroup) and rule.name == "self":
+        if rule.is_self:
             return False
         literal, wanted = self._literal(rule), self._literal(asked)
         if literal is not None and wanted is not None:

@@ -45,7 +45,7 @@ def check_self(
 
     `wildcard_counts` says whether `*` is such a thing: in a grant it is, in an acl not.
     """
-    if not any(isinstance(s, Autogroup) and s.name == "self" for s in dst):
+    if not any(s.is_self for s in dst):
         return
     for term in sources:
         selector = parse_selector(term.text)

@@ -71,6 +71,16 @@ class Selector:
         """The text behind the prefix."""
         return self.text[len(self.prefix) :]
 
+    @property
+    def is_self(self) -> bool:
+        """Whether it is `autogroup:self`, which stands for other devices at each receiver."""
+        return self.text == "autogroup:self"
+
+    @property
+    def is_anyone(self) -> bool:
+        """Whether it is `autogroup:danger-all`: any address there is."""
+        return self.text == "autogroup:danger-all"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Selector) and type(self) is type(other) and self.text == other.text
 
