@@ -128,13 +128,15 @@ def _route_changes(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbe
     if not (old_shown or new_shown or old_exits or new_exits):
         return 0
     for index, before in enumerate(numbers.before):
-        # Whoever saw a node that is gone is changed already.
-        was = old_shown.get(before, {}) if before is not None else {}
-        now = new_shown.get(index, {})
+        # Whoever sees a node for the first time, or saw one that is gone, is changed already.
+        if before is None:
+            continue
+        was, now = old_shown.get(before, {}), new_shown.get(index, {})
+        otherwise = numbers.moved(old_exits.get(before, 0)) ^ new_exits.get(index, 0)
         for text in was.keys() | now.keys():
-            changed |= numbers.moved(was.get(text, 0)) ^ now.get(text, 0)
-        exits = old_exits.get(before, 0) if before is not None else 0
-        changed |= numbers.moved(exits) ^ new_exits.get(index, 0)
+            otherwise |= numbers.moved(was.get(text, 0)) ^ now.get(text, 0)
+        # Routes are chosen for everybody, also for those who do not see the router.
+        changed |= otherwise & new.peers.visible[index]
     return changed
 
 
