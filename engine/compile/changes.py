@@ -82,7 +82,7 @@ def _views(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) ->
     shown_otherwise = _set_of(
         index
         for index, before in enumerate(numbers.before)
-        if before is None or _is_shown_otherwise(old, before, new, index)
+        if before is not None and _is_shown_otherwise(old, before, new, index)
     )
     # A node without IPv4 is shown otherwise, and it is shown all others otherwise.
     changed = _without_ipv4_changes(old, new, numbers)
@@ -123,16 +123,12 @@ def _without_ipv4_changes(old: CompiledNetwork, new: CompiledNetwork, numbers: _
 
 def _route_changes(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) -> int:
     changed = 0
-    old_shown, new_shown = old.peers.shown_routes, new.peers.shown_routes
-    old_exits, new_exits = old.peers.exit_users, new.peers.exit_users
-    if not (old_shown or new_shown or old_exits or new_exits):
-        return 0
     for index, before in enumerate(numbers.before):
         # Whoever sees a node for the first time, or saw one that is gone, is changed already.
         if before is None:
             continue
-        was, now = old_shown.get(before, {}), new_shown.get(index, {})
-        otherwise = numbers.moved(old_exits.get(before, 0)) ^ new_exits.get(index, 0)
+        was, now = old.peers.shown_of(before), new.peers.shown_of(index)
+        otherwise = 0
         for text in was.keys() | now.keys():
             otherwise |= numbers.moved(was.get(text, 0)) ^ now.get(text, 0)
         # Routes are chosen for everybody, also for those who do not see the router.

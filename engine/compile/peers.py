@@ -13,7 +13,7 @@ from engine.netset.constants import INTERNET
 from engine.netset.ranges import AddressRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.compile.capabilities import CapabilityCompiler
     from engine.compile.filters import FilterCompiler
@@ -226,6 +226,14 @@ class PeerCompiler:
                     shown.setdefault(node.index, {})[text] = chosen & left
                 left &= ~chosen
         return shown
+
+    def shown_of(self, index: int) -> Mapping[str, int]:
+        """Return everything that a node routes, with the set of nodes that are shown it."""
+        routes: Mapping[str, int] = self.shown_routes.get(index, {})
+        exits = dict.fromkeys(
+            self._directory.nodes[index].exit_routes, self.exit_users.get(index, 0)
+        )
+        return {**routes, **exits} if exits else routes
 
     @cached_property
     def _hearers(self) -> dict[str, int]:

@@ -75,7 +75,7 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "nodeAttrs": {
         "target": (["tag:a"], ["tag:b"], [ANN], ["group:dev"], ["*"], ["spot"]),
-        "attr": (None, ["funnel"], ["disable-ipv4"], ["magicdns-aaaa"], ["funnel", "nextdns:abc"]),
+        "attr": (["disable-ipv4"], ["funnel"], None, ["disable-ipv4", "nextdns:abc"]),
         "app": (None, {"corp.test/x": [{"n": 1}]}, {"corp.test/x": [{"n": 2}]}),
     },
 }  # fmt: skip
@@ -135,22 +135,22 @@ class SmallWorld:
         self._settings = Settings(name="corp", domains=frozenset({"corp.test"}))
         self._spare = 0
         self._nodes: list[DirectoryNode] = []
-        for _ in range(rng.choice((2, 3, 4, 5))):
+        for _ in range(rng.choice((2, 3, 4, 5, 8))):
             self._add_node()
         self._settle()
 
     def edit(self) -> None:
         """Change one thing."""
         edits = [
-            *[self._edit_rule] * 5,
+            *[self._edit_rule] * 4,
             *[self._edit_definition] * 2,
-            *[self._edit_node] * 5,
+            *[self._edit_node] * 4,
+            *[self._exchange_nodes] * 2,
             self._move_rule,
             self._edit_user,
             self._edit_settings,
             self._add_nodes,
             self._drop_nodes,
-            self._exchange_nodes,
         ]
         self._rng.choice(edits)()
         self._settle()
@@ -272,7 +272,7 @@ class SmallWorld:
         pair = self._nodes[at : at + 2]
         owners = [(node.user, node.tags) for node in pair]
         pair.reverse()
-        if self._rng.random() < 0.5:
+        if self._rng.random() < 0.7:
             pair = [
                 replace(node, user=user, tags=tags)
                 for node, (user, tags) in zip(pair, owners, strict=True)
