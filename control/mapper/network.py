@@ -105,11 +105,6 @@ class NetworkView:
     def __contains__(self, node_id: object) -> bool:
         return node_id in self._index
 
-    @cached_property
-    def has_ssh(self) -> bool:
-        """Whether any node can have SSH rules."""
-        return bool(self.compiled.policy.ssh)
-
     def packet_filter(self, node_id: int) -> tuple[FilterRule, ...]:
         """Return the rules of a node; none for a node that is not in the directory."""
         index = self._index.get(node_id)
@@ -185,14 +180,11 @@ class NetworkView:
     def ssh_policy(self, node_id: int) -> tuple[SshPolicyRule, ...]:
         """Return a node's SSH rules with what only the server knows of them."""
         index = self._index.get(node_id)
-        return () if index is None or not self.has_ssh else self.compiled.ssh_policy(index)
+        return () if index is None else self.compiled.ssh_policy(index)
 
     def ssh_rules(self, node_id: int) -> list[dict[str, Any]]:
         """Return a node's SSH rules in the wire's JSON."""
-        index = self._index.get(node_id)
-        if index is None or not self.has_ssh:
-            return []
-        return [rule.to_wire() for rule in self.compiled.ssh_policy(index)]
+        return [rule.to_wire() for rule in self.ssh_policy(node_id)]
 
 
 def _within(sources: Iterable[str], own: IpSet) -> Texts:

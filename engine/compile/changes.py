@@ -137,16 +137,15 @@ def _route_changes(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbe
 
 
 def _rules(old: CompiledNetwork, new: CompiledNetwork, numbers: _Renumbering) -> int:
-    has_ssh = bool(old.policy.ssh or new.policy.ssh)
     old_filters, new_filters = old.packet_filters, new.packet_filters
     changed = []
     for index, before in enumerate(numbers.before):
         if before is None or old_filters[before] != new_filters[index]:
             changed.append(index)
-        elif has_ssh:
-            was, now = old.ssh_policy(before), new.ssh_policy(index)
-            if was is not now and [r.told for r in was] != [r.told for r in now]:
-                changed.append(index)
+            continue
+        was, now = old.ssh_policy(before), new.ssh_policy(index)
+        if was is not now and [r.told for r in was] != [r.told for r in now]:
+            changed.append(index)
     return _set_of(changed)
 
 

@@ -106,6 +106,8 @@ class SshCompiler:
 
     def compile(self, index: int) -> tuple[SshPolicyRule, ...]:
         """Return a node's rules: checks before accepts, else in file order."""
+        if not self._rules:
+            return ()
         found = self._compiled.get(index)
         if found is None:
             found = self._compiled[index] = self._compile(index)
