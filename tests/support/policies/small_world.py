@@ -107,7 +107,7 @@ _GENERAL: dict[str, tuple[Any, ...]] = {
     "disableIPv4": (None, True),
 }
 _OWNERS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
-    (ANN, ()), (BO, ()), (CY, ()), (None, ("tag:a",)), (None, ("tag:b",)), (None, ("tag:c",)),
+    (ANN, ()), (BO, ()), (CY, ()), ("gone@corp.test", ()), (None, ("tag:a",)), (None, ("tag:b",)), (None, ("tag:c",)),
     (None, ("tag:a", "tag:b")),
 )  # fmt: skip
 

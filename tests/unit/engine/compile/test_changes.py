@@ -21,6 +21,7 @@ from tests.support.small_tailnet import (
     directory,
     network,
     policy,
+    v4,
 )
 
 RULES = [accept([ADA], ["tag:shop:80"]), accept([BEN], ["tag:vault:80"])]
@@ -53,6 +54,14 @@ def test_moved_rules_are_news_about_origins_alone() -> None:
     assert found(network(acls=RULES), network(acls=[first, *RULES])) == {
         "origins": {"shop", "vault"}
     }
+
+
+def test_a_port_that_moves_to_another_rule_is_news_about_origins_alone() -> None:
+    # One address, so that each rule's part of the filter stands together.
+    both, one = [f"{v4(20)}:80", f"{v4(20)}:443"], [f"{v4(20)}:80"]
+    old = network(acls=[accept([ADA], both), accept([ADA], one)])
+    new = network(acls=[accept([ADA], one), accept([ADA], both[::-1])])
+    assert found(old, new) == {"origins": {"shop"}}
 
 
 def test_a_device_that_comes_between_others_is_new_for_its_peers() -> None:
