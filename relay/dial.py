@@ -204,6 +204,8 @@ class RelayClient(asyncio.Protocol):
             self._transport.close()
         if not self.welcomed.done():
             self.welcomed.set_exception(DialError(f"the relay did not welcome us: {detail}"))
+            # Who dialled may have given up waiting; that is no reason for a complaint.
+            self.welcomed.exception()
         if not self.closed.done():
             self.closed.set_result(detail)
 

@@ -33,26 +33,34 @@ def relay_addresses(
     """
     found = (derp_map.regions or {}).get(region)
     nodes = (found.nodes or ()) if found is not None else ()
-    return [_address(node, tls, proxies) for node in nodes if not node.stun_only]
+    relays = [node for node in nodes if not node.stun_only]
+    return [address for node in relays for address in _addresses(node, tls, proxies)]
 
 
-def _address(
+def _addresses(
     node: DerpNode, tls: Callable[..., ssl.SSLContext], proxies: ProxySettings
-) -> RelayAddress:
+) -> list[RelayAddress]:
     is_pinned = node.cert_name.startswith(PIN_PREFIX)
     port = node.derp_port or _DEFAULT_PORT
     literals = [text for text in (node.ipv4, node.ipv6) if text not in {"", "none"}]
     proxy = proxies.choose("https", (node.host_name, *literals), port)
-    has_ipv4 = node.ipv4 not in {"", "none"}
-    return RelayAddress(
+    hosts = literals
+    if proxy is not None:
         # Proxies have lists of names, and perhaps the only resolver that knows them.
-        host=node.ipv4 if has_ipv4 and proxy is None else node.host_name,
-        port=port,
-        connect=Through(proxy) if proxy is not None else None,
-        server_name=node.host_name if is_pinned or not node.cert_name else node.cert_name,
-        certificate_pin=node.cert_name if is_pinned else "",
-        tls=tls(verify=not is_pinned and not node.insecure_for_tests),
-    )
+        hosts = [node.host_name]
+    elif not literals or not node.ipv4:
+        hosts = [node.host_name, *literals]
+    return [
+        RelayAddress(
+            host=host,
+            port=port,
+            connect=Through(proxy) if proxy is not None else None,
+            server_name=node.host_name if is_pinned or not node.cert_name else node.cert_name,
+            certificate_pin=node.cert_name if is_pinned else "",
+            tls=tls(verify=not is_pinned and not node.insecure_for_tests),
+        )
+        for host in hosts
+    ]
 
 
 @lru_cache(maxsize=4)

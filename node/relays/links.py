@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from control.wire import DerpMap
 from node.paths.relay_choice import (
     CloseRegion,
     OpenRegion,
@@ -22,15 +23,15 @@ from node.paths.relay_choice import (
 )
 from node.proxy.settings import DIRECT, ProxyError, ProxySettings
 from node.relays.address import relay_addresses, tls_context
+from node.relays.race import first_welcome
 from relay.dial import DialError, RelayAddress, RelayClient, dial
 from relay.frames import PeerGone, RecvPacket, Restarting
-from relay.session_client import Phase
+from relay.session_client import Disconnected, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from control.keys import NodePrivate
-    from control.wire import DerpMap
     from relay.session_client import ClientEvent
 
 __all__ = ["Received", "RelayLinks"]
@@ -212,7 +213,9 @@ class RelayLinks:
 
     async def _dial(self, region: int) -> None:
         try:
-            client = await self._first_that_answers(region)
+            client = await first_welcome(
+                self._addresses(region), lambda address: self._dial_one(region, address)
+            )
         except DialError as error:
             LOG.warning("%s", error)
             self._lost(region)
@@ -235,28 +238,25 @@ class RelayLinks:
 
         client.closed.add_done_callback(on_closed)
 
-    async def _first_that_answers(self, region: int) -> RelayClient:
-        last: DialError | None = None
-        for address in self._addresses(region):
-            try:
-                async with asyncio.timeout(_DIAL_S):
-                    return await dial(
-                        address, self._private, lambda event: self._on_event(region, event)
-                    )
-            except DialError as error:
-                last = error
-            except TimeoutError:
-                last = DialError(f"relay {address.host}:{address.port}: no answer")
-        raise last or DialError(f"relay region {region}: not in the DERP map")
+    async def _dial_one(self, region: int, address: RelayAddress) -> RelayClient:
+        try:
+            async with asyncio.timeout(_DIAL_S):
+                return await dial(
+                    address, self._private, lambda event: self._on_event(region, event)
+                )
+        except TimeoutError:
+            raise DialError(f"relay {address.host}:{address.port}: no answer") from None
 
     def _addresses(self, region: int) -> list[RelayAddress]:
-        if self._derp_map is None:
-            return []
+        derp_map = self._derp_map or DerpMap()
         try:
             tls = partial(tls_context, self._authorities)
-            return relay_addresses(self._derp_map, region, tls, self._proxies)
+            found = relay_addresses(derp_map, region, tls, self._proxies)
         except ProxyError as error:
             raise DialError(f"relay region {region}: {error}") from error
+        if not found:
+            raise DialError(f"relay region {region}: not in the DERP map")
+        return found
 
     def _lost(self, region: int) -> None:
         if self._is_closed:
@@ -277,6 +277,9 @@ class RelayLinks:
                 self._received.append((source, region, packet))
             case PeerGone(peer):
                 self._choice.note_gone(region, peer)
+            case Disconnected():
+                # Nothing that the relay said; whoever holds the connection hears of it.
+                pass
             case Restarting(reconnect_in_ms):
                 self._choice.note_restarting(region, self._loop.time(), reconnect_in_ms / _MS)
             case _:

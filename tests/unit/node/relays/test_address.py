@@ -58,6 +58,24 @@ def test_missing_address_is_looked_up(ipv4: str) -> None:
     assert address(ipv4=ipv4).host == "relay.example"
 
 
+@pytest.mark.parametrize(
+    ("ipv4", "ipv6", "hosts"),
+    [
+        ("192.0.2.1", "2001:db8::1", ["192.0.2.1", "2001:db8::1"]),
+        ("none", "2001:db8::1", ["2001:db8::1"]),
+        ("", "2001:db8::1", ["relay.example", "2001:db8::1"]),
+        ("192.0.2.1", "none", ["192.0.2.1"]),
+        ("none", "none", ["relay.example"]),
+    ],
+)
+def test_both_families_are_dialled(ipv4: str, ipv6: str, hosts: list[str]) -> None:
+    node = DerpNode(name="1a", host_name="relay.example", ipv4=ipv4, ipv6=ipv6)
+    derp_map = DerpMap(regions={1: DerpRegion(region_id=1, nodes=(node,))})
+    found = relay_addresses(derp_map, 1, tls_context)
+    assert [address.host for address in found] == hosts
+    assert {address.name for address in found} == {"relay.example"}
+
+
 def test_unknown_region_has_no_relays() -> None:
     assert relay_addresses(DerpMap(), 7, tls_context) == []
 

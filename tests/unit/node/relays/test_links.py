@@ -205,6 +205,15 @@ async def test_relay_that_accepts_and_then_falls_silent_is_left(
         assert a.links.failed_at() == {}
 
 
+async def test_end_of_a_connection_is_no_sign_of_life() -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, _):
+        await until(lambda: a.links.connected)
+        [client] = a.links._clients.values()
+        heard = a.links.heard_at()
+        client.connection_lost(ConnectionResetError("gone"))
+        assert a.links.heard_at() == heard
+
+
 async def test_relay_that_does_not_answer_is_a_trouble_with_a_name() -> None:
     node = DerpNode(name="1a", host_name="127.0.0.1", ipv4="127.0.0.1", derp_port=1)
     derp_map = DerpMap(regions={REGION: DerpRegion(region_id=REGION, nodes=(node,))})
