@@ -36,6 +36,10 @@ NOT_HERE_LIMIT = RateLimit(per_second=1.0, burst=3.0)
 """How often one client is told that a peer is not here."""
 
 
+FEW_DEPARTURES = 1024
+"""So many keys may leave, beside as many as are here, before what they heard is forgotten."""
+
+
 class Connection:
     """One open connection, registered under the node key that it proved to own."""
 
@@ -108,6 +112,8 @@ class Router:
         self._forwarders: dict[bytes, list[Outbox]] = {}
         self._hearers: dict[bytes, set[bytes]] = {}
         self._watchers: set[Connection] = set()
+        self._departures = 0
+        """Keys that left since hearers were last looked through."""
 
     def connections(self) -> Iterator[Connection]:
         """Yield every registered connection, duplicates included."""
@@ -248,10 +254,23 @@ class Router:
     def _note_departure(self, key: bytes) -> None:
         if key in self._active or key in self._forwarders:
             return
+        self._departures += 1
+        if self._departures > FEW_DEPARTURES + len(self._hearers):
+            self._forget_departed_hearers()
         for hearer in self._hearers.pop(key, ()):
             connection = self._active.get(hearer)
             if connection is not None:
                 self._tell_gone(connection, key, PeerGoneReason.DISCONNECTED)
+
+    def _forget_departed_hearers(self) -> None:
+        """Keep what is held for those who stay in proportion to who is here.
+
+        Seldom enough to cost each departure next to nothing. A hearer that comes back in between
+        is told of departures again once it is sent to.
+        """
+        self._departures = 0
+        for hearers in self._hearers.values():
+            hearers.intersection_update(self._active)
 
     def _tell_gone(self, connection: Connection, key: bytes, reason: PeerGoneReason) -> None:
         if reason is PeerGoneReason.NOT_HERE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, cast
 
 from relay.server.connection import HttpSniffer, peer_of
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.admission import AcceptGate
+    from relay.frames import IpAddress
     from relay.server.hub import Hub
 
 __all__ = ["GatedListener"]
@@ -20,6 +22,8 @@ __all__ = ["GatedListener"]
 log = logging.getLogger("relay")
 
 TLS_HANDSHAKE_S = 10.0
+IPV6_NETWORK_BITS = 64
+"""Any host may choose its address out of such a network."""
 
 
 class GatedListener:
@@ -47,7 +51,7 @@ class GatedListener:
 
     def greet(self, transport: asyncio.Transport) -> None:
         """Look at a new connection: drop it, start TLS, or go straight to HTTP."""
-        source = str(peer_of(transport)[0])
+        source = _origin(peer_of(transport)[0])
         if not self.gate.admit(source, self.hub.now()):
             self.hub.counters.accepts_refused += 1
             transport.abort()
@@ -87,6 +91,13 @@ class GatedListener:
             sniffer.connection_lost(None)
             return
         sniffer.connection_made(secured)
+
+
+def _origin(address: IpAddress) -> str:
+    """Return what one host cannot change at will: its IPv4 address, or its IPv6 network."""
+    if address.version == 4:
+        return str(address)
+    return str(IPv6Network((int(address), IPV6_NETWORK_BITS), strict=False))
 
 
 class _Arrival(asyncio.Protocol):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from control.keys import NodePrivate
-from relay import frames
+from relay import frames, router
 from relay.counters import DropReason, PacketKind
 from relay.frames import PeerGone, PeerGoneReason, PeerPresent, PresenceFlag, RecvPacket
 from tests.support.relay_pair import MESH_KEY, Lab, Wire
+
+if TYPE_CHECKING:
+    import pytest
 
 DISCO = frames.DISCO_MAGIC + bytes(80)
 
@@ -210,3 +215,21 @@ def test_disco_gets_through_a_flood_of_data() -> None:
     b.server.resume_writing(lab.now)
     lab.settle()
     assert b.packets[0].packet == DISCO
+
+
+def test_client_that_stays_does_not_keep_everybody_it_ever_sent_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(router, "FEW_DEPARTURES", 4)
+    lab = Lab()
+    a, faithful = lab.join(), lab.join()
+    send(lab, a, faithful.key)
+    for _ in range(50):
+        passing = lab.join()
+        send(lab, a, passing.key)
+        passing.server.disconnected()
+    [connection] = [c for c in lab.router.connections() if c.key == a.key]
+    assert len(connection.hearers) < 12
+    a.server.disconnected()
+    lab.settle()
+    assert gone(faithful) == [PeerGone(a.key, PeerGoneReason.DISCONNECTED)]
