@@ -42,6 +42,8 @@ __all__ = ["Host", "Relay", "RelayConfig"]
 log = logging.getLogger("relay")
 
 NO_LIMIT = RateLimit(0, 0)
+HTTP_IDLE_S = 30.0
+"""After an answer, whoever does not ask again within this is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Relay:
         self.start_timers()
 
     async def _http_server(self, application: web.Application) -> Callable[[], asyncio.Protocol]:
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, keepalive_timeout=HTTP_IDLE_S)
         self._runners.append(runner)
         await runner.setup()
         if runner.server is None:

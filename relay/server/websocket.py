@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from relay.errors import Fault
 from relay.server.connection import peer_of, round_trip_of
 from relay.session_server import AdmissionAsked, ClientLeft
 
@@ -109,7 +110,10 @@ class WebSocketLink:
                 case AdmissionAsked():
                     self._may_read.clear()
                     self._hub.ask_admission(self, event)
-                case ClientLeft():
+                case ClientLeft(fault):
+                    if fault is Fault.WRITE_TIMEOUT:
+                        # The writer waits for a client that does not read, the reader for its word.
+                        self._transport.abort()
                     self._may_read.set()
                     self._has_output.set()
 

@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 
 from control.keys import MeshKey, NodePrivate
-from relay import frames, stun
+from relay import app, frames, stun
 from relay.admission import AdmitKeys, NoVerdictError
 from relay.counters import Counters
 from relay.dial import DialError, RelayAddress, dial, server_key_in
 from relay.frames import PeerGone, RecvPacket, Restarting
 from relay.ratelimit import RateLimit
 from relay.server.metrics import exposition
-from relay.session_client import ClientOptions, ClientSession, Disconnected, RelayReady
+from relay.session_client import ClientOptions, ClientSession, Disconnected, Phase, RelayReady
 from tests.support.live_relay import HOST, PATIENCE_S, LiveRelay, config, running
 from tests.support.relay_pair import drain
 
@@ -370,6 +370,43 @@ async def test_websocket_gets_what_large_reads_brought() -> None:
             b.live.send_packet(a.key, packet)
         packets = [event for event in await listening if event.source == a.key]
         assert packets == [RecvPacket(a.key, packet) for packet in numbered(1, 31)]
+
+
+async def test_websocket_that_is_not_read_is_cut_like_any_client() -> None:
+    private = NodePrivate.generate(os.urandom)
+    session = ClientSession(private, ClientOptions(), entropy=os.urandom, now=0)
+    settings = config(write_timeout_s=0.5)
+    async with running(settings) as live, aiohttp.ClientSession() as http:
+        a = await live.join()
+        url = f"http://{HOST}:{live.relay.ports[0]}/derp"
+        async with http.ws_connect(url, protocols=["derp"]) as socket:
+            while session.phase is not Phase.OPEN:
+                session.receive(await socket.receive_bytes(), 0)
+                if out := drain(session.outbox):
+                    await socket.send_bytes(out)
+            connection = socket._response.connection
+            assert connection is not None
+            assert connection.transport is not None
+            connection.transport.pause_reading()
+            hub = live.relay.hub
+            async with asyncio.timeout(PATIENCE_S):
+                while len(hub.links) > 1:
+                    a.live.send_packet(private.public.raw, bytes(60_000))
+                    await asyncio.sleep(0.01)
+            assert hub.counters.write_timeouts == 1
+            connection.transport.resume_reading()
+
+
+async def test_http_connection_that_says_nothing_more_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app, "HTTP_IDLE_S", 0.2)
+    async with running() as live:
+        reader, writer = await asyncio.open_connection(HOST, live.relay.ports[0])
+        writer.write(b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
 
 
 async def test_stun_answers_on_udp() -> None:
