@@ -25,14 +25,12 @@ from node.paths.news import (
     PathChanged,
     PathKind,
     PathNews,
-    PeerSeenAt,
     Route,
     SparesWanted,
     ToAddress,
     ToRelay,
 )
 from node.paths.peer_path import PeerPath
-from node.paths.seen_addresses import SeenAddresses
 from node.paths.timing import ENDPOINTS_FRESH_S
 from node.transport.endpoint import Endpoint
 
@@ -84,7 +82,6 @@ class PathBook:
         self._is_allowed = is_allowed
         self._peers: dict[bytes, _Peer] = {}
         self._by_disco: dict[bytes, list[bytes]] = {}
-        self._seen = SeenAddresses()
         self._rounds = BirthdayRounds(node_key, entropy, is_allowed)
         self._ticking: set[bytes] = set()
         self._own: tuple[Endpoint, ...] = ()
@@ -104,10 +101,6 @@ class PathBook:
         """Return the machine of one peer, for `status`."""
         peer = self._peers.get(node_key)
         return peer.path if peer else None
-
-    def peer_at(self, endpoint: Endpoint) -> bytes | None:
-        """Return whose address this is, as far as disco proved it."""
-        return self._seen.owner(endpoint)
 
     def next_event(self) -> BookEvent | None:
         """Return what happened next, None when nothing did."""
@@ -296,8 +289,6 @@ class PathBook:
             match event:
                 case CallMeMaybeWanted():
                     self._call_when_fresh(peer, now)
-                case PeerSeenAt(endpoint):
-                    self._seen.note(node_key, endpoint)
                 case _:
                     if isinstance(event, PathChanged):
                         self._rounds.note_path(node_key, event)
@@ -358,5 +349,4 @@ class PathBook:
         del self._peers[key]
         self._ticking.discard(key)
         self._calls_waiting.discard(key)
-        self._seen.forget(key)
         self._rounds.forget(key)

@@ -70,10 +70,6 @@ class CandidateSet:
     def __contains__(self, endpoint: Endpoint) -> bool:
         return endpoint in self._by_endpoint
 
-    def find(self, endpoint: Endpoint) -> Candidate | None:
-        """Return what is known of an address."""
-        return self._by_endpoint.get(endpoint)
-
     def replace(self, endpoints: Iterable[Endpoint], origin: Origin, now: float) -> None:
         """Install the whole list that one origin tells; what only it told before is forgotten."""
         fresh = [e for e in endpoints if is_plausible(e) and self._is_allowed(e)]

@@ -21,7 +21,6 @@ __all__ = [
     "PathEvent",
     "PathKind",
     "PathNews",
-    "PeerSeenAt",
     "PingAnswered",
     "Route",
     "SparesWanted",
@@ -68,13 +67,6 @@ class PathChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerSeenAt:
-    """The peer proved to send from there: WireGuard packets from that address are its own."""
-
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True, slots=True)
 class CallMeMaybeWanted:
     """The peer should be told our endpoints; fresh ones, so STUN may have to come first."""
 
@@ -88,7 +80,7 @@ class PingAnswered:
     latency_ns: int
 
 
-PathEvent = PathChanged | PeerSeenAt | CallMeMaybeWanted | PingAnswered
+PathEvent = PathChanged | CallMeMaybeWanted | PingAnswered
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from node.paths.news import (
     PathChanged,
     PathEvent,
     PathKind,
-    PeerSeenAt,
     PingAnswered,
     Route,
 )
@@ -165,7 +164,6 @@ class PeerPath:
         candidate = self._candidates.add(source, Origin.REFLEXIVE, now, keep)
         if candidate is None:
             return
-        self._events.append(PeerSeenAt(source))
         # The one way through a NAT that maps by destination: use what the peer made at once.
         if not self._is_trusted(now) and candidate.may_ping_back(now, PING_BACK_S):
             candidate.pinged_back_at = now
@@ -185,7 +183,6 @@ class PeerPath:
             self._events.append(PingAnswered(source and question.endpoint, latency_ns))
         if source is None or question.endpoint is None:
             return
-        self._events.append(PeerSeenAt(source))
         # The address we pinged counts, not where the answer came from: a NAT may rewrite it.
         if question.endpoint in self._candidates:
             is_silent = not self._proof.has_data_since(question.sent_at)
