@@ -86,7 +86,16 @@ class MeshTransport(UdpTransport):
             return -(-len(burst) // segment)
         if route.by_relay:
             self._queue(node_key, 0, burst, segment)
-        return 0 if route.endpoint is None else super().send(route.endpoint, burst, segment)
+        if route.endpoint is None:
+            return 0
+        failed = super().send(route.endpoint, burst, segment)
+        if failed and self.knows_no_way:
+            self._direct.pop(node_key, None)
+            self._book.note_unreachable(node_key, route.endpoint, now)
+            if not route.by_relay:
+                self._queue(node_key, 0, burst, segment)
+                return 0
+        return failed
 
     def _queue(self, node_key: bytes, region: int, burst: memoryview | bytes, segment: int) -> None:
         # A copy: the buffer is filled anew before the agent's event loop has read it.

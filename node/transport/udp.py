@@ -35,6 +35,7 @@ _CMSG_SPACE = socket.CMSG_SPACE(4)
 _DONTWAIT = int(socket.MSG_DONTWAIT)
 _TRUNCATED = int(socket.MSG_TRUNC)
 
+_NO_WAY = frozenset((errno.EHOSTUNREACH, errno.ENETUNREACH))
 _GSO_UNSUPPORTED = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
 
@@ -53,6 +54,8 @@ class UdpTransport:
         """Open both families; IPv6 may be missing. Raises TransportError."""
         self._mark = mark
         self.send_errors = 0
+        self.knows_no_way = False
+        """Whether the last send that failed did so for want of a route, a neighbour, a family."""
         self.gso = False
         self.sockets: list[socket.socket] = []
         self._bound: dict[Endpoint, socket.socket] = {}
@@ -120,6 +123,7 @@ class UdpTransport:
             raise TypeError(f"{path!r} is not a UDP endpoint")
         sock = self._by_version.get(path.ip.version)
         if sock is None:
+            self.knows_no_way = True
             return -(-len(burst) // segment)
         if self._bound:
             sock = self._bound.get(path, sock)
@@ -134,7 +138,7 @@ class UdpTransport:
                 sock.sendmsg([burst], control, 0, path.address)
             except OSError as error:
                 if error.errno not in (*_GSO_UNSUPPORTED, errno.EMSGSIZE):
-                    self.send_errors += 1
+                    self._note_failed(error)
                     return -(-len(burst) // segment)
                 # No checksum offload, an old kernel, or a path with a smaller MTU: try singly. A
                 # burst too large for the path says nothing about later ones.
@@ -151,11 +155,15 @@ class UdpTransport:
     def _send_one(self, sock: socket.socket, path: Endpoint, datagram: memoryview | bytes) -> int:
         try:
             sock.sendto(datagram, path.address)
-        except OSError:
-            # Unreachable, no route, or refused: WireGuard's timers deal with silence.
-            self.send_errors += 1
+        except OSError as error:
+            # WireGuard's timers deal with silence.
+            self._note_failed(error)
             return 1
         return 0
+
+    def _note_failed(self, error: OSError) -> None:
+        self.send_errors += 1
+        self.knows_no_way = error.errno in _NO_WAY
 
     def set_offloads(self, *, enabled: bool) -> None:
         """Use the kernel's segmentation on both sides, or do without."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from control.keys import DiscoPrivate
 from node.agent.mesh_transport import MeshTransport
 from node.agent.ways import BestWay, RelayWay
+from node.disco.messages import Ping, Pong
 from node.paths.book import PathBook, PeerAddresses
 from node.paths.news import SparesWanted
 from node.transport.endpoint import Endpoint
@@ -72,3 +74,47 @@ def test_address_bound_to_a_spare_socket_is_sent_to_from_there(transport: MeshTr
         transport.send(to, b"hello", 5)
         assert receiver.recvfrom(100)[1][1] == transport.port
     assert len(transport.spares) == 0
+
+
+class Unreachable:
+    """A socket whose sends fail as a kernel's without a route do."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def sendto(self, *_: object) -> int:
+        raise OSError(self.code, os.strerror(self.code))
+
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(self.code, os.strerror(self.code))
+
+
+@pytest.mark.parametrize("burst", [b"aaa", b"aaabbb"])
+@pytest.mark.parametrize(
+    ("code", "by_relay"),
+    [(errno.EHOSTUNREACH, True), (errno.ENETUNREACH, True), (errno.ENOBUFS, False)],
+)
+def test_path_that_the_kernel_knows_no_way_to_is_left_with_the_packet_that_met_it(
+    transport: MeshTransport, burst: bytes, code: int, by_relay: bool
+) -> None:
+    book, there = transport._book, Endpoint.parse("192.0.2.1:41641")
+    prove(book, there)
+    transport.clock = lambda: 0.0
+    transport._by_version[4] = Unreachable(code)  # type: ignore[assignment]
+    assert bool(transport.send(BestWay(KEY), burst, 3)) is not by_relay
+    assert transport.by_relay == ([(KEY, 0, burst, 3)] if by_relay else [])
+    path = book.path(KEY)
+    assert path is not None
+    assert (path.best is None) is by_relay
+
+
+def prove(book: PathBook, endpoint: Endpoint) -> None:
+    """Make an address the proven path to our one peer."""
+    book.set_peers([PeerAddresses(KEY, DISCO, (endpoint,), REGION)], 0.0)
+    path = book.path(KEY)
+    assert path is not None
+    path.ping_now(0.0)
+    for outgoing in path.transmit():
+        if outgoing.endpoint == endpoint and isinstance(outgoing.message, Ping):
+            path.receive_pong(Pong(outgoing.message.transaction, endpoint), endpoint, 0.0)
+    assert path.best is not None
