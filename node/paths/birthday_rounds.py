@@ -238,6 +238,8 @@ class BirthdayRounds:
         is_early = last is not None and now - last < INTERVAL_S
         if not is_able or is_early or self._spreading is not None or key in self._kept:
             return
+        # Peers come and go; of those that are long gone nothing is kept.
+        self._spread_at = {k: at for k, at in self._spread_at.items() if now - at < INTERVAL_S}
         self._spread_at[key] = now
         spares = range(self._next_spare, self._next_spare + SOCKETS)
         self._next_spare = spares.stop

@@ -70,8 +70,13 @@ class CandidateSet:
     def __contains__(self, endpoint: Endpoint) -> bool:
         return endpoint in self._by_endpoint
 
-    def replace(self, endpoints: Iterable[Endpoint], origin: Origin, now: float) -> None:
-        """Install the whole list that one origin tells; what only it told before is forgotten."""
+    def replace(
+        self, endpoints: Iterable[Endpoint], origin: Origin, now: float, keep: Endpoint | None
+    ) -> None:
+        """Install the whole list that one origin tells; what only it told before is forgotten.
+
+        `keep` is never forgotten for others, only with its origin.
+        """
         fresh = [e for e in endpoints if is_plausible(e) and self._is_allowed(e)]
         for candidate in self:
             candidate.origins.discard(origin)
@@ -80,6 +85,7 @@ class CandidateSet:
         for candidate in self:
             if not candidate.origins:
                 del self._by_endpoint[candidate.endpoint]
+        self._prune({keep, *fresh[: MAX_CANDIDATES - 1]})
 
     def add(
         self, endpoint: Endpoint, origin: Origin, now: float, keep: Endpoint | None
@@ -88,16 +94,23 @@ class CandidateSet:
         if not is_plausible(endpoint) or not self._is_allowed(endpoint):
             return None
         candidate = self._note(endpoint, origin, now)
-        if len(self) > MAX_CANDIDATES:
-            spare = (c for c in self if c.endpoint not in {keep, endpoint})
-            oldest = min(spare, key=lambda c: c.noted_at)
-            del self._by_endpoint[oldest.endpoint]
+        self._prune({keep, endpoint})
         return candidate
 
     def forget_tries(self) -> None:
         """Make every address due again, as after our own network changed."""
         for candidate in self:
             candidate.pinged_at = None
+
+    def _prune(self, keep: set[Endpoint | None]) -> None:
+        surplus = len(self) - MAX_CANDIDATES
+        if surplus > 0:
+            spare = sorted(
+                (c for c in self if c.endpoint not in keep),
+                key=lambda candidate: candidate.noted_at,
+            )
+            for candidate in spare[:surplus]:
+                del self._by_endpoint[candidate.endpoint]
 
     def _note(self, endpoint: Endpoint, origin: Origin, now: float) -> Candidate:
         candidate = self._by_endpoint.get(endpoint)

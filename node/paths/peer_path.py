@@ -126,7 +126,7 @@ class PeerPath:
 
     def set_candidates(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Take the peer's endpoints from the netmap."""
-        self._candidates.replace(endpoints, Origin.NETMAP, now)
+        self._candidates.replace(endpoints, Origin.NETMAP, now, self._best_endpoint)
         self._drop_best_unless_candidate(now)
 
     def route(self, now: float) -> Route:
@@ -141,8 +141,7 @@ class PeerPath:
         if not trusted:
             self._discover(now)
         self._show(now)
-        endpoint = self._best.endpoint if self._best else None
-        return Route(endpoint, by_relay=not trusted)
+        return Route(self._best_endpoint, by_relay=not trusted)
 
     def note_heard(self, endpoint: Endpoint | None, now: float) -> None:
         """Note an authenticated WireGuard packet from an address, or by relay (None)."""
@@ -160,8 +159,7 @@ class PeerPath:
             return
         self._seen_pings.append((ping.transaction, source))
         self._out.append(Outgoing(Pong(ping.transaction, source), source))
-        keep = self._best.endpoint if self._best else None
-        candidate = self._candidates.add(source, Origin.REFLEXIVE, now, keep)
+        candidate = self._candidates.add(source, Origin.REFLEXIVE, now, self._best_endpoint)
         if candidate is None:
             return
         # The one way through a NAT that maps by destination: use what the peer made at once.
@@ -191,7 +189,7 @@ class PeerPath:
 
     def receive_guessed(self, pong: Pong, guess: Guess, source: Endpoint, now: float) -> None:
         """Take the answer to a guessed port: an address like any other that answered."""
-        keep = self._best.endpoint if self._best else None
+        keep = self._best_endpoint
         if self._candidates.add(guess.endpoint, Origin.REFLEXIVE, now, keep) is not None:
             question = Question(guess.endpoint, guess.sent_at, Purpose.DISCOVERY)
             self._questions[guess.transaction] = question
@@ -203,7 +201,7 @@ class PeerPath:
             return
         self._called_us_at = now
         wanted = [e for e in message.endpoints if not (e.ip.version == 6 and e.ip.is_link_local)]
-        self._candidates.replace(wanted, Origin.CALL_ME_MAYBE, now)
+        self._candidates.replace(wanted, Origin.CALL_ME_MAYBE, now, self._best_endpoint)
         self._drop_best_unless_candidate(now)
         self._ping_called(now)
         self._repeats_at = deque(now + after_s for after_s in CALLED_REPEATS_S)
@@ -251,6 +249,10 @@ class PeerPath:
         self._show(now)
 
     # How it is decided.
+
+    @property
+    def _best_endpoint(self) -> Endpoint | None:
+        return self._best.endpoint if self._best is not None else None
 
     def _is_trusted(self, now: float) -> bool:
         return self._best is not None and self._proof.is_trusted(now)
@@ -349,7 +351,7 @@ class PeerPath:
     def _show(self, now: float) -> None:
         """Report the path if it is not the one last reported."""
         kind = self.kind(now)
-        endpoint = self._best.endpoint if self._best else None
+        endpoint = self._best_endpoint
         if (kind, endpoint) != self._shown:
             self._shown = (kind, endpoint)
             latency_ns = self._best.latency_ns if self._best else 0

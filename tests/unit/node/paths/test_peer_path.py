@@ -352,6 +352,21 @@ def test_thousand_endpoints_are_cut_to_a_hundred() -> None:
     assert len(bench.collect()) == 100
 
 
+def test_several_crowds_are_a_hundred_together_and_the_best_stays() -> None:
+    bench = Bench()
+    bench.go_direct()
+    [best] = bench.path.candidates()
+    bench.path.receive_ping(Ping(b"p" * 12), NEW, bench.now)
+    for start in (1000, 2000):
+        crowd = [Endpoint.parse(f"203.0.113.1:{port}") for port in range(start, start + 100)]
+        bench.path.receive_call_me_maybe(CallMeMaybe(tuple(crowd)), bench.now)
+        bench.path.set_candidates([best, *crowd], bench.now)
+        bench.now += 1
+        assert len(bench.path.candidates()) == 100
+        assert best in bench.path.candidates()
+    assert bench.send().endpoint == best
+
+
 def test_addresses_that_cannot_be_meant_are_left_out() -> None:
     bench = Bench()
     odd = ["224.0.0.1:5", "0.0.0.0:5", "255.255.255.255:5", "[ff02::1]:5", "[fe80::1]:5"]
