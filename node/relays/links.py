@@ -38,6 +38,8 @@ __all__ = ["Received", "RelayLinks"]
 
 LOG = logging.getLogger("postern.relays")
 _MOST_WAITING: Final = 64
+_WAITING_S: Final = 5.0
+"""What waited longer for a relay is of a conversation that has begun anew since."""
 _MOST_HOMELESS: Final = 4
 """A peer that has just joined is in the netmap before its home is: its first handshake must not
 be lost, because the next one comes five seconds later."""
@@ -71,7 +73,7 @@ class RelayLinks:
         self._homes: Mapping[bytes, int] = {}
         self._clients: dict[int, RelayClient] = {}
         self._dialling: dict[int, asyncio.Task[None]] = {}
-        self._waiting: defaultdict[int, deque[tuple[bytes, bytes]]] = defaultdict(
+        self._waiting: defaultdict[int, deque[tuple[float, bytes, bytes]]] = defaultdict(
             lambda: deque(maxlen=_MOST_WAITING)
         )
         self._homeless: defaultdict[bytes, deque[bytes]] = defaultdict(
@@ -135,7 +137,7 @@ class RelayLinks:
             for at in range(0, len(burst), segment):
                 datagram = burst[at : at + segment]
                 if chosen:
-                    self._waiting[chosen].append((node_key, datagram))
+                    self._waiting[chosen].append((now, node_key, datagram))
                 else:
                     self._park(node_key, datagram)
         self._carry_out()
@@ -228,8 +230,12 @@ class RelayLinks:
         self._choice.note_open(region, self._loop.time())
         self._on_trouble(region, "")
         self._carry_out()
-        for node_key, datagram in self._waiting.pop(region, ()):
-            self._send_burst(client, node_key, datagram, len(datagram))
+        too_late = self._loop.time() - _WAITING_S
+        for since, node_key, datagram in self._waiting.pop(region, ()):
+            if since > too_late:
+                self._send_burst(client, node_key, datagram, len(datagram))
+            else:
+                self.dropped += 1
 
         def on_closed(_: asyncio.Future[str]) -> None:
             if self._clients.get(region) is client:

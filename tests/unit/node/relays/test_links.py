@@ -14,6 +14,7 @@ import pytest
 from control.keys import NodePrivate
 from control.wire import DerpMap, DerpNode, DerpRegion
 from node.proxy.settings import DIRECT, ProxySettings
+from node.relays import links
 from node.relays.links import RelayLinks
 from relay.admission import AdmitEveryone
 from relay.app import Relay, RelayConfig
@@ -131,6 +132,22 @@ async def test_stranger_gets_nothing() -> None:
     async with relay() as derp_map, two_ends(derp_map) as (a, _):
         a.links.send([(bytes(32), 0, b"x", 1)])
         assert a.links.dropped == 1
+
+
+async def test_what_waited_long_for_a_relay_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with relay() as derp_map, two_ends(derp_map) as (a, b):
+        await until(lambda: b.links.connected)
+        a.links.configure(None, {b.key: REGION})
+        a.links.reconnect()
+        await until(lambda: a.troubles.get(REGION))
+        a.links.send([(b.key, 0, b"old", 3)])
+        monkeypatch.setattr(links, "_WAITING_S", 0.0)
+        a.links.configure(derp_map, {b.key: REGION})
+        a.links.reconnect()
+        await until(lambda: a.links.connected)
+        assert a.links.dropped == 1
+        a.links.send([(b.key, 0, b"new", 3)])
+        assert await b.next() == (a.key, REGION, b"new")
 
 
 async def test_datagrams_of_strangers_go_no_further_and_leave_nothing_behind() -> None:
