@@ -18,6 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from node.disco.messages import TRANSACTION_BYTES, CallMeMaybe, Ping, Pong
+from node.paths.calls import Calls
 from node.paths.candidates import Candidate, CandidateSet, Origin
 from node.paths.news import (
     CallMeMaybeWanted,
@@ -31,9 +32,6 @@ from node.paths.news import (
 from node.paths.proof import Proof, Purpose, Question
 from node.paths.score import Quality, is_better
 from node.paths.timing import (
-    CALL_ME_MAYBE_LEAST_S,
-    CALL_ME_MAYBE_RETRY_S,
-    CALLED_REPEATS_S,
     GOOD_ENOUGH_NS,
     HEARTBEAT_S,
     PING_BACK_S,
@@ -76,9 +74,7 @@ class PeerPath:
         self._proof = Proof()
         self._sent_at: float | None = None
         self._full_round_at: float | None = None
-        self._called_at: float | None = None
-        self._called_us_at: float | None = None
-        self._repeats_at: deque[float] = deque()
+        self._calls = Calls()
         self._heartbeat_at: float | None = None
         self._seen_pings: deque[tuple[bytes, Endpoint]] = deque(maxlen=64)
         self._shown: tuple[PathKind, Endpoint | None] = (PathKind.RELAYED, None)
@@ -114,12 +110,10 @@ class PeerPath:
     def deadline(self) -> float | None:
         """Return when `on_deadline` has something to do."""
         due = [q.sent_at + PING_TIMEOUT_S for q in self._questions.values()]
-        due += list(self._repeats_at)[:1]
+        sometimes = [self._calls.deadline(), self._heartbeat_at]
         if self._best is not None:
-            proof_due = self._proof.deadline(self._best, self._questions.values())
-            due += [] if proof_due is None else [proof_due]
-        if self._heartbeat_at is not None:
-            due.append(self._heartbeat_at)
+            sometimes.append(self._proof.deadline(self._best, self._questions.values()))
+        due += [at for at in sometimes if at is not None]
         return min(due, default=None)
 
     # What comes in.
@@ -197,14 +191,12 @@ class PeerPath:
 
     def receive_call_me_maybe(self, message: CallMeMaybe, now: float) -> None:
         """Ping everything the peer asks to be pinged at; answering in kind would never end."""
-        if self._called_us_at is not None and now - self._called_us_at < CALL_ME_MAYBE_LEAST_S:
+        if not self._calls.take_theirs(now):
             return
-        self._called_us_at = now
         wanted = [e for e in message.endpoints if not (e.ip.version == 6 and e.ip.is_link_local)]
         self._candidates.replace(wanted, Origin.CALL_ME_MAYBE, now, self._best_endpoint)
         self._drop_best_unless_candidate(now)
         self._ping_called(now)
-        self._repeats_at = deque(now + after_s for after_s in CALLED_REPEATS_S)
 
     def ping_now(self, now: float) -> None:
         """Ping for a user: every candidate, and the relay as well."""
@@ -224,8 +216,8 @@ class PeerPath:
         self._best = None
         self._proof.reset()
         self._questions.clear()
-        self._repeats_at.clear()
-        self._full_round_at = self._called_at = None
+        self._calls.reset()
+        self._full_round_at = None
         self._candidates.forget_tries()
         self._show(now)
 
@@ -235,8 +227,7 @@ class PeerPath:
             if now >= question.sent_at + PING_TIMEOUT_S:
                 del self._questions[transaction]
                 self._note_unanswered(question, now)
-        while self._repeats_at and now >= self._repeats_at[0]:
-            self._repeats_at.popleft()
+        for _ in range(self._calls.take_repeats(now)):
             if not self._is_trusted(now):
                 self._ping_called(now)
         if self._best is not None and not self._proof.is_doubted:
@@ -304,8 +295,7 @@ class PeerPath:
             self._want_call(now)
 
     def _want_call(self, now: float) -> None:
-        if self._called_at is None or now - self._called_at >= CALL_ME_MAYBE_RETRY_S:
-            self._called_at = now
+        if self._calls.take_ours(now):
             self._events.append(CallMeMaybeWanted())
 
     def _beat(self, now: float) -> None:
