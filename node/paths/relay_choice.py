@@ -172,7 +172,7 @@ class RelayChoice:
             held.failed_at = now
         held.is_dialling = held.is_open = False
         held.asked_at = None
-        self._heard_in = {p: r for p, r in self._heard_in.items() if r != region}
+        self._forget_heard_in(region)
         held.failures += 1
         backoff_s = min(BACKOFF_MOST_S, BACKOFF_LEAST_S * 2 ** min(held.failures - 1, 8))
         back_at, held.back_at = held.back_at, None
@@ -206,6 +206,8 @@ class RelayChoice:
             is_dead = held.asked_at is not None and now >= held.asked_at + ANSWER_S
             if held.is_open and (is_idle or is_dead):
                 held.is_open = False
+                # Whoever leaves that relay from now on, we would not hear of it.
+                self._forget_heard_in(number)
                 self._commands.append(CloseRegion(number, is_silent=is_dead))
                 if is_dead:
                     held.failed_at = now
@@ -221,6 +223,9 @@ class RelayChoice:
     def failed_at(self) -> dict[int, float]:
         """Return since when which regions are known not to answer."""
         return {n: r.failed_at for n, r in self._regions.items() if r.failed_at is not None}
+
+    def _forget_heard_in(self, region: int) -> None:
+        self._heard_in = {peer: at for peer, at in self._heard_in.items() if at != region}
 
     def _is_failing(self, region: int) -> bool:
         held = self._regions.get(region)

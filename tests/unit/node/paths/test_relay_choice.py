@@ -195,3 +195,14 @@ def test_dead_idle_region_is_not_dialled_again() -> None:
     choice.note_lost(5, 58)
     choice.on_deadline(61)
     assert choice.commands() == []
+
+
+def test_peer_heard_by_a_relay_that_went_idle_is_looked_for_at_its_home() -> None:
+    choice = RelayChoice()
+    choice.region_for(PEER, 5, 0)
+    choice.note_open(5, 0)
+    choice.note_heard(5, 1, PEER)
+    choice.on_deadline(61)
+    choice.commands()
+    assert choice.region_for(PEER, 3, 100) == 3
+    assert choice.commands() == [OpenRegion(3)]
