@@ -196,9 +196,11 @@ def _on_gateway(url: str, gateway: IPv4Address) -> str:
     return urlunsplit(("http", f"{ip_address(int(gateway))}:{port}", path, parts.query, ""))
 
 
-def _parse_xml(text: bytes) -> ET.Element:
+def _parse_xml(body: bytes) -> ET.Element:
+    # As text, so that what is looked at is what is parsed, whatever encoding it claims.
+    text = body.decode(errors="replace")
     # Entities are how small documents grow large; no gateway needs a document type.
-    if len(text) > MAX_XML_BYTES or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+    if len(body) > MAX_XML_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise PortMapError("gateway sent XML that we do not read")
     try:
         return ET.fromstring(text)  # noqa: S314  bounded, and without a document type

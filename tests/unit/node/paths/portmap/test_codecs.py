@@ -143,3 +143,22 @@ def test_xml_with_entities_is_not_expanded() -> None:
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
     with pytest.raises(PortMapError):
         upnp.parse_soap(200, bomb)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp037"])
+def test_entities_do_not_come_in_by_another_encoding(encoding: str) -> None:
+    # A parser that believes the declaration reads a document type that no look at bytes shows.
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    rest = '<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
+    body = (head + rest).encode(encoding)
+    if encoding == "cp037":
+        body = head.encode() + rest.encode(encoding)
+    with pytest.raises(PortMapError):
+        upnp.parse_soap(200, body)
+
+
+def test_description_in_latin_1_is_read() -> None:
+    named = DEVICE.replace(b"<deviceList>", b"<friendlyName>Bo\xeete</friendlyName><deviceList>", 1)
+    [first, second] = upnp.parse_description(named, "http://192.168.1.1:80/d.xml", GATEWAY)
+    assert first.kind.endswith("WANIPConnection:1")
+    assert second.kind.endswith("WANPPPConnection:1")
