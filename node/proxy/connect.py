@@ -105,16 +105,19 @@ class _Tunnel(asyncio.Protocol):
             if self._exchange.receive(data):
                 self.opened.set_result(None)
         except ProxyError as error:
-            self.opened.set_exception(error)
+            self._fail(error)
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         if not self.opened.done():
             detail = f": {exc}" if exc else ""
-            self.opened.set_exception(ProxyError(f"{self._proxy} hung up on us{detail}"))
-            # Who waited may have given up; that is no reason for a complaint.
-            self.opened.exception()
+            self._fail(ProxyError(f"{self._proxy} hung up on us{detail}"))
+
+    def _fail(self, error: ProxyError) -> None:
+        self.opened.set_exception(error)
+        # Who waited may have given up; that is no reason for a complaint.
+        self.opened.exception()
 
     async def hand_over(
         self, protocol: _P, ssl: tls_module.SSLContext | None, server_hostname: str
