@@ -12,32 +12,21 @@ import asyncio
 import logging
 import platform
 import socket
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from engine.rules import MalformedRuleError
 from node.agent import loop_calls
-from node.agent.attachment import Attachment
-from node.agent.control_session import ControlSession
-from node.agent.health import health_lines
+from node.agent.applier import Applier
+from node.agent.control_link import ControlLink
 from node.agent.host_description import describe, distribution
 from node.agent.memory import Memory
-from node.agent.pings import Pings
 from node.agent.standing import Standing
 from node.agent.status import BackendState, Snapshot
 from node.agent.trust import trust
-from node.datapath.tun import TunError
 from node.dns.resolv_conf import recover
-from node.hostnet.host import HostNetworkError
-from node.paths.news import EndpointsWanted, PathChanged, PathNews, PingAnswered
-from node.proxy.settings import DIRECT, ProxySettings
-from node.session.driver import ControlLostError, ControlRefusedError, ControlUrl
+from node.session.driver import ControlUrl
 from node.state.directory import StateError
 from node.state.preferences import PreferencesError
-from node.transport.udp import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,19 +36,17 @@ if TYPE_CHECKING:
     from node.agent.connectivity import Connectivity
     from node.agent.control_session import SessionState
     from node.agent.desired import Desired
-    from node.agent.mesh_transport import RelaySend
+    from node.agent.options import AgentOptions
     from node.agent.tunnel import Tunnel
     from node.netmap.fold import NetMapChange
     from node.netmap.netmap import NetMap
     from node.paths.netcheck.report import Report
-    from node.paths.news import BookEvent
     from node.state.directory import StateDirectory
     from node.state.preferences import Preferences
 
-__all__ = ["Agent", "AgentOptions", "own_version"]
+__all__ = ["Agent", "own_version"]
 
 LOG = logging.getLogger("postern.agent")
-_REVIEW_S: Final = 1.0
 
 
 def own_version() -> str:
@@ -70,38 +57,25 @@ def own_version() -> str:
         return "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentOptions:
-    """How to run an agent, beside what users prefer."""
-
-    interface: str = "postern0"
-    port: int = 41641
-    maps_port: bool = True
-    """Whether to ask the router to forward our port."""
-    guesses_ports: bool = False
-    """Whether to guess ports with peers where one of us is behind a hard NAT."""
-    resolv_conf: Path = Path("/etc/resolv.conf")
-    proxies: ProxySettings = DIRECT
-    """Web proxies in the way to control server and relays."""
-
-
 class Agent:
     """One node. Its methods are the verbs of the local API; all run in one event loop."""
 
     def __init__(self, directory: StateDirectory, options: AgentOptions) -> None:
         """Read the state. Raises StateError or PreferencesError."""
         self._options = options
+        self._directory = directory
         self._memory = Memory(directory)
         self._standing = Standing()
         self._loop = asyncio.get_running_loop()
-        self._session: ControlSession | None = None
-        self._session_task: asyncio.Task[None] | None = None
-        self._attachment: Attachment | None = None
-        self._attaching = asyncio.Lock()
-        self._apply_wanted = asyncio.Event()
-        self._directory = directory
-        self._health_logged: frozenset[str] = frozenset()
-        self._pings = Pings()
+        self._link = ControlLink(self._memory, self, self._hostinfo, options.proxies)
+        self._applier = Applier(
+            self._memory,
+            self._standing,
+            options,
+            directory,
+            on_news=self._report,
+            on_link_change=self._start_over,
+        )
 
     @property
     def preferences(self) -> Preferences:
@@ -121,17 +95,20 @@ class Agent:
     @property
     def tunnel(self) -> Tunnel | None:
         """The tunnel while there is one."""
-        return self._attachment.tunnel if self._attachment is not None else None
+        attachment = self._applier.attachment
+        return attachment.tunnel if attachment is not None else None
 
     @property
     def connectivity(self) -> Connectivity | None:
         """What keeps the node reachable, while there is a tunnel."""
-        return self._attachment.connectivity if self._attachment is not None else None
+        attachment = self._applier.attachment
+        return attachment.connectivity if attachment is not None else None
 
     @property
     def applied(self) -> Desired | None:
         """What was made so last."""
-        return self._attachment.applied if self._attachment is not None else None
+        attachment = self._applier.attachment
+        return attachment.applied if attachment is not None else None
 
     # Life.
 
@@ -140,9 +117,9 @@ class Agent:
         self._memory.save()
         self._recover_resolver()
         self._memory.restore_netmap()
-        self._apply_wanted.set()
-        await self._follow_preferences()
-        applying = asyncio.create_task(self._keep_applied(), name="apply")
+        self._applier.refresh()
+        await self._begin_session()
+        applying = asyncio.create_task(self._applier.run(), name="apply")
         try:
             waiting = asyncio.create_task(stop.wait(), name="stop")
             await asyncio.wait({waiting, applying}, return_when=asyncio.FIRST_COMPLETED)
@@ -152,9 +129,9 @@ class Agent:
             applying.cancel()
             await asyncio.gather(applying, return_exceptions=True)
             if self.preferences.is_ephemeral and self._memory.identity.is_registered:
-                await self._log_out_quietly()
+                await self._link.log_out()
             await self._end_session()
-            await self._detach()
+            await self._applier.detach()
             self._memory.write_netmap(self._loop.time())
 
     def _recover_resolver(self) -> None:
@@ -184,7 +161,7 @@ class Agent:
             raise PreferencesError(str(error)) from None
         if wanted.login_server != before.login_server and before.login_server:
             await self._end_session()
-            await self._detach()
+            await self._applier.detach()
             self._memory.forget_login()
         self._memory.prefer(wanted)
         self._standing.login_error = ""
@@ -194,35 +171,34 @@ class Agent:
         is_retagged = wanted.advertise_tags != before.advertise_tags and bool(before.login_server)
         # A key that expired, or whose node was deleted, is of no use for a new session.
         must_log_in = must_log_in or is_retagged or is_over
-        if must_log_in or not self._memory.identity.is_registered or self._session_task is None:
+        is_new = not self._memory.identity.is_registered or not self._link.is_begun
+        if must_log_in or is_new or wanted.trusted_ca != before.trusted_ca:
             await self._end_session()
-            await self._follow_preferences(auth_key, must_log_in=must_log_in)
+            await self._begin_session(auth_key, must_log_in=must_log_in)
         else:
             self._report()
-        self._apply_wanted.set()
+        self._applier.refresh()
 
     async def down(self) -> None:
         """Disconnect; the login is kept."""
         self._memory.prefer(self.preferences.changed({"wants_running": False}))
         await self._end_session()
-        await self._detach()
+        await self._applier.detach()
         self._standing.state = BackendState.STOPPED
 
     async def logout(self) -> None:
         """End the node key's life here and at the control server."""
         if self._memory.identity.is_registered:
-            await self._log_out_quietly()
+            await self._link.log_out()
         await self._end_session()
-        await self._detach()
+        await self._applier.detach()
         self._memory.forget_login()
         self._memory.prefer(self.preferences.changed({"wants_running": False}))
         self._standing.state = BackendState.NEEDS_LOGIN
 
     async def ping(self, target: str, timeout_s: float) -> dict[str, Any]:
         """Ping a peer every way; return how the first answer came. Raises PreferencesError."""
-        if self.netmap is None or self.tunnel is None:
-            raise PreferencesError("not connected; run `postern up`")
-        return await self._pings.ping(self.tunnel, self.netmap, target, timeout_s)
+        return await self._applier.ping(target, timeout_s)
 
     async def netcheck(self) -> Report | None:
         """Return a full report of the network around us."""
@@ -230,13 +206,7 @@ class Agent:
 
     async def reach(self) -> ReachResponse | str:
         """Return what the control server lets this node reach, or why that is not known."""
-        if self._session is None:
-            return "not connected to a control server; run `postern up`"
-        try:
-            found = await self._session.reach()
-        except (ControlLostError, ControlRefusedError) as error:
-            return str(error)
-        return "this control server does not tell" if found is None else found
+        return await self._link.reach()
 
     async def snapshot(self) -> Snapshot:
         """Return everything that `status` shows."""
@@ -255,7 +225,7 @@ class Agent:
             ),
             own_home=connectivity.home if connectivity is not None else 0,
             is_online=standing.is_online,
-            health=self._health(),
+            health=self._applier.health(),
             traffic=await loop_calls.traffic(tunnel) if tunnel is not None else {},
         )
 
@@ -274,186 +244,20 @@ class Agent:
         """Take a netmap."""
         del change
         self._memory.take_netmap(netmap)
-        self._apply_wanted.set()
+        self._applier.refresh()
 
-    # What the packet path says.
-
-    def on_relay(self, bursts: list[RelaySend]) -> None:
-        """Send bursts by relay."""
-        if self.connectivity is not None:
-            self.connectivity.relays.send(bursts)
-
-    def on_stun(self, datagram: bytes, now: float) -> None:
-        """Take a STUN datagram."""
-        if self.connectivity is not None:
-            self.connectivity.measurer.stun(datagram, now)
-
-    def on_path_news(self, event: BookEvent) -> None:
-        """Take what the path book reports."""
-        match event:
-            case EndpointsWanted():
-                if self.connectivity is not None:
-                    self.connectivity.refresh()
-            case PathNews(node_key, PingAnswered() as answer):
-                self._pings.note(node_key, answer)
-            case PathNews(node_key, PathChanged(kind, endpoint)):
-                LOG.info("peer %s: %s %s", node_key.hex()[:8], kind.value, endpoint or "")
-            case _:
-                pass
-
-    # Making it so.
-
-    async def _keep_applied(self) -> None:
-        while True:
-            try:
-                # Keys expire without anybody saying so.
-                async with asyncio.timeout(_REVIEW_S):
-                    await self._apply_wanted.wait()
-            except TimeoutError:
-                self._look_after()
-            self._apply_wanted.clear()
-            if self.netmap is not None and self.preferences.wants_running:
-                await self._apply(self.netmap)
-
-    def _look_after(self) -> None:
-        """Write out denials and the netmap, and notice a packet loop that died."""
-        if self.tunnel is None:
-            return
-        gate = self.tunnel.path.gate
-        for unwritten in (gate.denials.unwritten, gate.admissions.unwritten):
-            while unwritten:
-                LOG.info("%s", unwritten.popleft())
-        if self.tunnel.loop.failure is not None:
-            raise RuntimeError("the packet loop stopped") from self.tunnel.loop.failure
-        self._log_health()
-        if self._memory.is_due(self._loop.time()):
-            self._standing.note("disk", self._memory.write_netmap(self._loop.time()))
-
-    def _log_health(self) -> None:
-        """Write out what was well when last looked at, such as a key that will expire soon."""
-        lines = self._health()
-        for line in lines:
-            if line not in self._health_logged:
-                LOG.warning("health: %s", line)
-        self._health_logged = frozenset(lines)
-
-    def _health(self) -> tuple[str, ...]:
-        missing = self.applied is not None and self.applied.exit_node_missing
-        return health_lines(
-            self.netmap,
-            datetime.now(UTC),
-            troubles=tuple(text for _, text in sorted(self._standing.troubles.items())),
-            exit_node_missing=self.preferences.exit_node if missing else "",
-        )
-
-    async def _apply(self, netmap: NetMap) -> None:
-        standing = self._standing
-        async with self._attaching:
-            if not self.preferences.wants_running:
-                return
-            try:
-                attachment = self._attachment = self._attachment or await self._attach()
-                await attachment.apply(netmap, self.preferences)
-            except MalformedRuleError as error:
-                standing.note(
-                    "filter", f"the packet filter was refused, the last one stays: {error}"
-                )
-                return
-            except (HostNetworkError, TunError, TransportError, OSError) as error:
-                if standing.note("host", str(error)):
-                    LOG.error("%s", error)  # noqa: TRY400  the message says it all
-                return
-            standing.on_applied()
-            standing.note("names", await attachment.apply_names(netmap, self.preferences))
-
-    async def _attach(self) -> Attachment:
-        return await Attachment.open(
-            self._memory.identity,
-            self,
-            interface=self._options.interface,
-            port=self._options.port,
-            resolv_conf=self._options.resolv_conf,
-            directory=self._directory,
-            maps_port=self._options.maps_port,
-            proxies=self._options.proxies,
-            on_news=self._report,
-            on_link_change=self._start_over,
-            on_trouble=self._note_relay,
-        )
-
-    async def _detach(self) -> None:
-        async with self._attaching:
-            attachment, self._attachment = self._attachment, None
-            if attachment is not None:
-                await attachment.close()
+    # What is new about us.
 
     def _report(self) -> None:
-        """Tell the control server and the path book what is new about us."""
-        connectivity, tunnel = self.connectivity, self.tunnel
-        if connectivity is not None and tunnel is not None:
-            own = [*(item.endpoint for item in connectivity.endpoints), *connectivity.predicted]
-            nat = connectivity.own_nat if self._options.guesses_ports else None
-            loop_calls.set_own_endpoints(tunnel, own, nat)
-        if self._session is not None:
-            endpoints = connectivity.endpoints if connectivity is not None else ()
-            self._session.report(self._hostinfo(), endpoints)
+        """Tell the control server and the path book."""
+        self._applier.tell_own_endpoints()
+        connectivity = self.connectivity
+        self._link.report(connectivity.endpoints if connectivity is not None else ())
 
     def _start_over(self) -> None:
         """Prove every path and connection anew: our own addresses changed."""
-        if self.tunnel is not None:
-            loop_calls.forget_paths(self.tunnel)
-        if self.connectivity is not None:
-            self.connectivity.relays.reconnect()
-        if self._session is not None:
-            self._session.reconnect()
-
-    def _note_relay(self, region: int, trouble: str) -> None:
-        self._standing.note(f"relay {region}", trouble)
-
-    # The session.
-
-    async def _follow_preferences(self, auth_key: str = "", *, must_log_in: bool = False) -> None:
-        """Start a session if one is wanted."""
-        if not self.preferences.wants_running:
-            logged_in = self._memory.identity.is_registered
-            self._standing.state = BackendState.STOPPED if logged_in else BackendState.NEEDS_LOGIN
-            return
-        if must_log_in or not self._memory.identity.is_registered:
-            # The tunnel and the netmap belong to a node key that may be replaced now: applied
-            # meanwhile, the old netmap would open a tunnel with the old key again.
-            await self._detach()
-            self._memory.netmap = None
-        self._standing.state = BackendState.STARTING
-        self._session = self._new_session()
-        self._session.auth_key, self._session.must_log_in = auth_key, must_log_in
-        self._session_task = asyncio.create_task(self._session.run(), name="control")
-
-    async def _end_session(self) -> None:
-        task, self._session_task, self._session = self._session_task, None, None
-        self._standing.is_online = False
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _log_out_quietly(self) -> None:
-        session = self._session or self._new_session()
-        try:
-            await session.log_out()
-        except (ControlLostError, ControlRefusedError) as error:
-            LOG.warning("logout: %s", error)
-
-    def _new_session(self) -> ControlSession:
-        identity = self._memory.identity
-        return ControlSession(
-            url=ControlUrl.parse(self.preferences.login_server),
-            identity=identity,
-            disco=identity.disco.public,
-            owner=self,
-            hostinfo=self._hostinfo(),
-            tls=trust(self.preferences.trusted_ca),
-            proxies=self._options.proxies,
-            is_ephemeral=self.preferences.is_ephemeral,
-        )
+        self._applier.start_over()
+        self._link.reconnect()
 
     def _hostinfo(self) -> Hostinfo:
         connectivity = self.connectivity
@@ -467,3 +271,24 @@ class Agent:
             home_region=connectivity.home if connectivity is not None else 0,
             report=connectivity.report if connectivity is not None else None,
         )
+
+    # The session.
+
+    async def _begin_session(self, auth_key: str = "", *, must_log_in: bool = False) -> None:
+        """Begin a session if one is wanted."""
+        is_registered = self._memory.identity.is_registered
+        if not self.preferences.wants_running:
+            stopped = BackendState.STOPPED if is_registered else BackendState.NEEDS_LOGIN
+            self._standing.state = stopped
+            return
+        if must_log_in or not is_registered:
+            # The tunnel and the netmap belong to a node key that may be replaced now: applied
+            # meanwhile, the old netmap would open a tunnel with the old key again.
+            await self._applier.detach()
+            self._memory.netmap = None
+        self._standing.state = BackendState.STARTING
+        self._link.begin(auth_key, must_log_in=must_log_in)
+
+    async def _end_session(self) -> None:
+        await self._link.end()
+        self._standing.on_session_ended()

@@ -28,6 +28,7 @@ from node.agent.status import status_json
 from node.agent.whois import whois_json
 from node.localapi import status as path_status
 from node.paths.netcheck.text import hard_nat_hint, render
+from node.state.directory import StateError
 from node.state.preferences import PreferencesError
 
 if TYPE_CHECKING:
@@ -204,8 +205,10 @@ class AgentApi:
 async def _explain(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn what a user did wrong into an answer."""
+    """Turn what a user did wrong, or a disk that is full, into an answer."""
     try:
         return await handler(request)
     except PreferencesError as error:
         return web.json_response({"error": str(error)}, status=422)
+    except StateError as error:
+        return web.json_response({"error": str(error)}, status=500)

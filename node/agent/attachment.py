@@ -154,6 +154,15 @@ class Attachment:
         """Answer for a netmap's names; returns what is wrong, empty when nothing is."""
         return await self._names.apply(netmap, accept=preferences.accept_dns)
 
+    def check(self) -> None:
+        """Raise RuntimeError when a part that must run as long as this has stopped."""
+        if self.tunnel.loop.failure is not None:
+            raise RuntimeError("the packet loop stopped") from self.tunnel.loop.failure
+        if self._measuring.done():
+            raise RuntimeError("relays and paths are not looked after any more") from (
+                self._measuring.exception()
+            )
+
     async def close(self) -> None:
         """Take everything down."""
         self._measuring.cancel()

@@ -13,7 +13,7 @@ from node.agent.api import AgentApi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.agent.agent import AgentOptions
+    from node.agent.options import AgentOptions
     from node.state.directory import StateDirectory
 
 __all__ = ["run_agent"]

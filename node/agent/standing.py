@@ -50,6 +50,19 @@ class Standing:
         if self.state in {BackendState.STARTING, BackendState.NO_STATE}:
             self.state = BackendState.RUNNING
 
+    def on_session_ended(self) -> None:
+        """Take it that nobody talks with the control server any more, as was asked for."""
+        self.is_online = False
+        self.settle("control")
+
+    def on_detached(self) -> None:
+        """Take it that tunnel, relays and names are gone, and what was wrong with them."""
+        self.settle(*(self.troubles.keys() - {"control", "disk"}))
+
+    def note_relay(self, region: int, trouble: str) -> None:
+        """Say what is wrong with a region's relay, empty for nothing."""
+        self.note(f"relay {region}", trouble)
+
     def note(self, part: str, trouble: str) -> bool:
         """Say what is wrong with a part, empty for nothing; returns whether that is news."""
         if not trouble:

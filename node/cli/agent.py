@@ -6,15 +6,12 @@ import argparse
 import asyncio
 import gc
 import logging
-import os
 from pathlib import Path
 
 from node.agent.privileges import give_up_privileges
 from node.cli.agent_flags import parser_for, run_command, state_directory
 
 __all__ = ["main"]
-
-LOG = logging.getLogger("postern.agent")
 
 
 def main(arguments: list[str]) -> int:
@@ -54,8 +51,8 @@ def _run(options: argparse.Namespace) -> int:
     # Imports make no garbage worth looking for; what they made is frozen below.
     gc.disable()
     # Here and not above: commands that only ask the agent need none of this.
-    from node.agent.agent import AgentOptions  # noqa: PLC0415  see above
     from node.agent.daemon import run_agent  # noqa: PLC0415  see above
+    from node.agent.options import AgentOptions  # noqa: PLC0415  see above
     from node.proxy.settings import ProxySettings  # noqa: PLC0415  see above
 
     logging.basicConfig(

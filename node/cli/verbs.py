@@ -177,7 +177,7 @@ def _whois(options: argparse.Namespace) -> int:
     print("Machine:")
     print(f"  Name:          {node['Name'].rstrip('.')}")
     print(f"  ID:            {node['StableID']}")
-    print(f"  Addresses:     {node['Addresses']}")
+    print(f"  Addresses:     {', '.join(node['Addresses'])}")
     if node["Tags"]:
         print(f"  Tags:          {', '.join(node['Tags'])}")
     print("User:")

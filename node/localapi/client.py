@@ -64,6 +64,12 @@ def ask_at(
         connection.request(method, path, body=body)
         response = connection.getresponse()
         answer = response.read()
+    except PermissionError as error:
+        raise LocalApiError(
+            f"{name}: is not yours; ask as its owner, with sudo for root"
+        ) from error
+    except TimeoutError as error:
+        raise LocalApiError(f"{name}: runs, and does not answer in {timeout_s:g} s") from error
     except OSError as error:
         raise LocalApiError(f"{name}: not running ({error.strerror or error})") from error
     finally:

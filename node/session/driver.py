@@ -144,12 +144,24 @@ async def fetch_server_key(
                 raise ControlRefusedError(answer.status, body.decode(errors="replace"))
             key = ServerKeys.from_json(json.loads(body)).public_key
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ControlLostError(f"{url}: {error}") from None
+        raise ControlLostError(_why_lost(url, error)) from None
     except ValueError as error:
         raise ControlLostError(f"{url}: no control key in the answer: {error}") from None
     if key.is_zero:
         raise ControlLostError(f"{url}: the control server is too old for this node")
     return key
+
+
+def _why_lost(url: ControlUrl, error: Exception) -> str:
+    """Say why a server was not reached, and what to do where that is for us to do."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"{url}: its certificate is not trusted ({error.verify_message}); a server with an "
+            "authority of its own needs `postern up --trust CA.pem`"
+        )
+    return f"{url}: {str(error) or 'timed out'}"
 
 
 class _Response:
@@ -224,7 +236,7 @@ class ControlClient(asyncio.Protocol):
         except (OSError, TimeoutError) as error:
             if client is not None:
                 client.close()
-            raise ControlLostError(f"{url}: {str(error) or 'timed out'}") from None
+            raise ControlLostError(_why_lost(url, error)) from None
         try:
             yield client
         finally:

@@ -72,3 +72,14 @@ def test_what_was_applied_settles_filter_and_host_only() -> None:
         standing.note(part, "wrong")
     standing.on_applied()
     assert standing.troubles == {"names": "wrong"}
+
+
+def test_what_was_wrong_with_a_tunnel_goes_with_it() -> None:
+    standing = Standing()
+    for part in ("control", "disk", "filter", "host", "names"):
+        standing.note(part, "wrong")
+    standing.note_relay(1, "no answer")
+    standing.on_detached()
+    assert set(standing.troubles) == {"control", "disk"}
+    standing.on_session_ended()
+    assert set(standing.troubles) == {"disk"}
