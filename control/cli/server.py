@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["configtest", "dump_config", "generate_private_key", "initialise", "serve"]
 
 _TEMPLATE: Final = """\
-# A trial server. Every key is described in docs/configuration.
+# A trial server. Every key is described in docs/configuration/README.md.
 server_url: {url}
 listen_addr: "{listen}"
 unix_socket: {directory}/control.sock
@@ -145,7 +145,7 @@ def initialise(options: argparse.Namespace, _client: ApiClient, output: Output) 
     values = {"directory": directory, "listen": listen, "stun": f"{address}:3478"}
     try:
         # Opened before anything else, so that a second run touches nothing.
-        with path.open("x") as file:
+        with _made_for_its_owner_alone(path) as file:
             if options.plain:
                 file.write(_TEMPLATE.format(url=f"http://{_authority(hosts[0])}:8080", **values))
                 said: dict[str, str] = {}
@@ -165,6 +165,11 @@ def initialise(options: argparse.Namespace, _client: ApiClient, output: Output) 
         lines.append(f"clients have to trust {said['authority']}, SHA-256 fingerprint:")
         lines.append(said["fingerprint"])
     output.say({"config": str(path), **said}, "\n".join(lines))
+
+
+def _made_for_its_owner_alone(path: Path) -> TextIO:
+    # The URL of a database, with its password, may come to be in it.
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _make_certificates(directory: Path, hosts: list[str]) -> dict[str, str]:

@@ -7,8 +7,9 @@ start of their transaction, so that none fails half-way for being late.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -68,6 +69,8 @@ class Database:
         if url.get_backend_name() == "sqlite":
             engine = create_async_engine(url, connect_args={"async_creator_fn": _SteadyConnection})
             _prepare_sqlite(engine)
+            if url.database and url.database != ":memory:":
+                _make_for_its_owner_alone(Path(url.database))
             migrating = engine
         else:
             engine = postgres_engine(url)
@@ -151,6 +154,13 @@ class _SteadyConnection(aiosqlite.Connection):
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         work = super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
         return await _to_the_end(work)
+
+
+def _make_for_its_owner_alone(path: Path) -> None:
+    """Make the file, if it is not there; SQLite gives its logs the same mode."""
+    # It is there, or cannot be made: then SQLite says so, as it always has.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

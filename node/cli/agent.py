@@ -6,12 +6,15 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 from pathlib import Path
 
 from node.agent.privileges import give_up_privileges
 from node.cli.agent_flags import parser_for, run_command, state_directory
 
 __all__ = ["main"]
+
+LOG = logging.getLogger("postern.agent")
 
 
 def main(arguments: list[str]) -> int:

@@ -161,6 +161,8 @@ def _why_lost(url: ControlUrl, error: Exception) -> str:
             f"{url}: its certificate is not trusted ({error.verify_message}); a server with an "
             "authority of its own needs `postern up --trust CA.pem`"
         )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
     return f"{url}: {str(error) or 'timed out'}"
 
 

@@ -25,7 +25,7 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_are_units() -> None:
-    assert len(UNITS) == 2
+    assert len(UNITS) == 4
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

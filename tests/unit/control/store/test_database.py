@@ -30,6 +30,19 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
+async def test_sqlite_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/control.db")
+    try:
+        async with database.writing() as connection:
+            await connection.execute(text("CREATE TABLE more (x)"))
+        files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in files}
+    finally:
+        await database.close()
+    assert set(modes) == {"control.db", "control.db-wal", "control.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
 async def test_migrations_build_the_schema(database: Database) -> None:
     def differences(connection: sa.Connection) -> Any:
         return compare_metadata(MigrationContext.configure(connection), METADATA)
