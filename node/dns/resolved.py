@@ -29,8 +29,8 @@ def is_in_charge(resolv_conf: Path) -> bool:
     return _STUB in resolv_conf.read_text()
 
 
-def settings(interface: str, zone: Zone) -> list[list[str]]:
-    """Return the commands that hand the tailnet's names, or all names, to MagicDNS."""
+def settings(interface: str, zone: Zone, server: str = SERVICE_ADDRESS) -> list[list[str]]:
+    """Return the commands that hand the tailnet's names, or all names, to MagicDNS at `server`."""
     # An empty suffix in the tailnet's routes means that it wants every question.
     takes_all = bool(zone.routes.get(""))
     # A domain to search leads here as well; named a second time with `~` it would do only that.
@@ -39,15 +39,15 @@ def settings(interface: str, zone: Zone) -> list[list[str]]:
     if takes_all:
         domains.append("~.")
     return [
-        ["resolvectl", "dns", interface, SERVICE_ADDRESS],
+        ["resolvectl", "dns", interface, server],
         ["resolvectl", "domain", interface, *domains],
         ["resolvectl", "default-route", interface, "yes" if takes_all else "no"],
     ]
 
 
-def tell(interface: str, zone: Zone) -> None:
+def tell(interface: str, zone: Zone, server: str) -> None:
     """Run the commands. Raises OSError with what resolvectl said."""
-    for command in settings(interface, zone):
+    for command in settings(interface, zone, server):
         _run(command)
 
 

@@ -1,8 +1,13 @@
-"""Driver of MagicDNS: UDP and TCP on the service address, and questions to upstream resolvers."""
+"""Driver of MagicDNS: UDP and TCP on one address, and questions to upstream resolvers.
+
+It answers this host. What is visible here need not be so for other nodes: they are not answered,
+whatever the packet filter lets through to port 53.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import time
 from typing import Final
@@ -26,11 +31,19 @@ _MOST_TCP_BYTES: Final = 4096
 _PORT: Final = 53
 
 
+_TAILNETS: Final = (
+    ipaddress.ip_network("100.64.0.0/10"),
+    ipaddress.ip_network("fd7a:115c:a1e0::/48"),
+)
+
+
 class DnsServer:
-    """Answers on one address. `zone` may be swapped at any time."""
+    """Answers on one address. `zone` and `own` may be swapped at any time."""
 
     def __init__(self) -> None:
         self.zone = Zone()
+        self.own: frozenset[str] = frozenset()
+        """This node's own addresses in the tailnet; from others there nobody is answered."""
         self._running: set[asyncio.Task[None]] = set()
         self._transports: list[asyncio.DatagramTransport] = []
         self._servers: list[asyncio.Server] = []
@@ -64,7 +77,7 @@ class DnsServer:
         self, transport: asyncio.DatagramTransport, wire: bytes, source: tuple[str, int]
     ) -> None:
         """Answer a datagram, now or later; too many at once are dropped."""
-        if len(self._running) >= _MOST_QUERIES:
+        if len(self._running) >= _MOST_QUERIES or not self._may_ask(source[0]):
             return
 
         async def answer() -> None:
@@ -78,7 +91,7 @@ class DnsServer:
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while True:
+            while self._may_ask(writer.get_extra_info("peername")[0]):
                 async with asyncio.timeout(_TCP_IDLE_S):
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     if size > _MOST_TCP_BYTES:
@@ -94,6 +107,10 @@ class DnsServer:
             return
         finally:
             writer.close()
+
+    def _may_ask(self, source: str) -> bool:
+        ip = ipaddress.ip_address(source.partition("%")[0])
+        return source in self.own or not any(ip in tailnet for tailnet in _TAILNETS)
 
     async def _answer(self, wire: bytes) -> bytes | None:
         match respond(self.zone, wire, int(time.time())):

@@ -14,8 +14,9 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dns.asyncquery
 import dns.message
@@ -23,11 +24,16 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from control.wire import DnsConfig
 from node.agent.names import Names
 from node.state.directory import StateDirectory
 from tests.support.netmaps import netmap, wire_node
 
+if TYPE_CHECKING:
+    from node.netmap.netmap import NetMap
+
 INTERFACE = "postern0"
+SECOND = "postern1"
 UPSTREAM = "192.0.2.53"
 UPSTREAM_ANSWER = "198.51.100.7"
 STUB = "127.0.0.53"
@@ -75,6 +81,8 @@ def prepare() -> None:
     add_link("eth0", "192.0.2.10/24")
     # Not a TUN device: that has no carrier before a packet path holds it.
     add_link(INTERFACE, "100.64.0.1/32", "100.100.100.100/32")
+    # Of a second agent, whose packets to the service address stay on this host as well.
+    add_link(SECOND, "100.64.0.9/32", "100.100.100.100/32")
 
 
 def add_link(name: str, *addresses: str) -> None:
@@ -139,6 +147,15 @@ def searched(label: str) -> str:
     return run("getent", "ahostsv4", label)
 
 
+def other_tailnet() -> NetMap:
+    """Return the netmap of node 9 in a tailnet of its own, with a node `db` in it."""
+    config = DnsConfig(domains=("other.example",), proxied=True, routes={"other.example": ()})
+    own = wire_node(9, name="own")
+    peer = replace(wire_node(5, name="db"), name="db.other.example.")
+    own = replace(own, name="own.other.example.")
+    return netmap(peer, own=own, domain="other.example", dns_config=config)
+
+
 async def tell(state: Path) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     _, upstream = await loop.create_datagram_endpoint(Upstream, local_addr=(UPSTREAM, 53))
@@ -153,6 +170,13 @@ async def tell(state: Path) -> dict[str, Any]:
     found["reverse"] = await asked("2.0.64.100.in-addr.arpa", "PTR")
     found["elsewhere"] = await asked("www.example.net")
     found["searched"] = (await asyncio.to_thread(searched, "web")).split()[0]
+    second_directory = StateDirectory(state / "second")
+    second_directory.create()
+    second = Names(SECOND, STUB_FILE, second_directory)
+    found["second_trouble"] = await second.apply(other_tailnet(), accept=True)
+    found["second_name"] = await asked("db.other.example")
+    found["first_beside_it"] = await asked("web.tail.example")
+    await second.close()
     found["upstream_asked"] = sorted(set(upstream.asked))
     await names.close()
     await asyncio.to_thread(run, "resolvectl", "flush-caches")

@@ -56,6 +56,9 @@ def test_systemd_resolved_is_told_and_forgets(tmp_path: Path) -> None:
         "reverse": "web.tail.example.",
         "elsewhere": UPSTREAM_ANSWER,
         "searched": "100.64.0.2",
+        "second_trouble": "",
+        "second_name": "100.64.0.5",
+        "first_beside_it": "100.64.0.2",
         # Nothing about the tailnet went to the resolver outside.
         "upstream_asked": ["www.example.net"],
         "after_close": UPSTREAM_ANSWER,

@@ -15,6 +15,7 @@ import dns.rrset
 import pytest
 
 from control.wire import DnsConfig, Resolver
+from node.agent.names import own_addresses
 from node.dns.server import DnsServer
 from node.dns.zone import zone_of
 from tests.support.netmaps import DOMAIN, netmap, wire_node
@@ -148,3 +149,55 @@ async def test_cut_off_answer_is_fetched_whole() -> None:
 async def test_nobody_to_ask_is_said() -> None:
     async with answering(tailnet()) as server:
         assert await ask(server, "www.example.net") == "SERVFAIL"
+
+
+@pytest.mark.parametrize(
+    ("source", "is_answered"),
+    [
+        ("127.0.0.1", True),
+        ("172.17.0.2", True),
+        ("100.64.0.1", True),
+        ("fd7a:115c:a1e0::1", True),
+        ("100.100.100.100", True),
+        ("100.64.0.2", False),
+        ("fd7a:115c:a1e0::2", False),
+    ],
+)
+async def test_other_nodes_learn_nothing(source: str, *, is_answered: bool) -> None:
+    async with answering(DnsConfig(domains=(DOMAIN,), proxied=True)) as server:
+        server.own = frozenset(own_addresses(netmap()))
+        sent: list[bytes] = []
+
+        class Wire:
+            def is_closing(self) -> bool:
+                return False
+
+            def sendto(self, data: bytes, _: object) -> None:
+                sent.append(data)
+
+        query = dns.message.make_query(f"own.{DOMAIN}", "A").to_wire()
+        server.take_udp(Wire(), query, (source, 1234))  # type: ignore[arg-type]
+        await asyncio.gather(*server._running)
+        assert bool(sent) == is_answered
+
+
+async def test_other_nodes_learn_nothing_over_tcp_either() -> None:
+    async with answering(DnsConfig(domains=(DOMAIN,), proxied=True)) as server:
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"\x00\x0cwhatever else")
+        reader.feed_eof()
+        closed: list[bool] = []
+
+        class Wire:
+            def get_extra_info(self, _: str) -> tuple[str, int]:
+                return "100.64.0.2", 1234
+
+            def write(self, _: bytes) -> None:
+                raise AssertionError("nothing is to be said")
+
+            def close(self) -> None:
+                closed.append(True)
+
+        await server._serve_tcp(reader, Wire())  # type: ignore[arg-type]
+        assert closed == [True]
+        assert not reader.at_eof()
