@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from node.agent import loop_calls
 from node.agent.bridge import Bridge
-from node.agent.bypasses import bypasses
+from node.agent.bypasses import Bypasses
 from node.agent.connectivity import Connectivity
 from node.agent.desired import Desired, desired, have_same_origins, home_region
 from node.agent.names import Names
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from control.wire import DerpMap
     from node.agent.bridge import BridgeOwner
     from node.hostnet.plan import IPNetwork
     from node.netmap.netmap import NetMap
@@ -51,10 +50,8 @@ class Attachment:
         self.tunnel = tunnel
         self.applied: Desired | None = None
         self._host: tuple[bool, tuple[IPNetwork, ...]] = (True, ())
-        self._asked: tuple[object, ...] = ()
-        self._passing: tuple[IPNetwork, ...] = ()
+        self._bypasses = Bypasses(proxy.host for proxy in proxies.usable())
         self._names = names
-        self._proxies = proxies
         self.connectivity = Connectivity(
             identity.node,
             interface=tunnel.interface,
@@ -121,7 +118,7 @@ class Attachment:
         wanted = desired(netmap, preferences, datetime.now(UTC), around)
         host = (
             preferences.snat_subnet_routes,
-            await self._bypasses(netmap.derp_map, preferences, around),
+            await self._bypasses.of(preferences, netmap.derp_map, around),
         )
         if self.applied is None or (wanted, host) != (self.applied, self._host):
             masquerades, passing = host
@@ -131,24 +128,6 @@ class Attachment:
         self.applied, self._host = wanted, host
         homes = {peer.key.raw: home_region(peer) for peer in netmap.peers.values()}
         self.connectivity.configure(netmap.derp_map, homes, preferences.trusted_ca)
-
-    async def _bypasses(
-        self,
-        derp_map: DerpMap | None,
-        preferences: Preferences,
-        around: tuple[IPNetwork, ...],
-    ) -> tuple[IPNetwork, ...]:
-        """Return what passes by an exit node; names are looked up when that may have changed."""
-        asked = (derp_map, preferences, around)
-        if asked != self._asked:
-            self._passing = await bypasses(
-                preferences,
-                derp_map,
-                around,
-                proxies=[proxy.host for proxy in self._proxies.usable()],
-            )
-            self._asked = asked
-        return self._passing
 
     async def apply_names(self, netmap: NetMap, preferences: Preferences) -> str:
         """Answer for a netmap's names; returns what is wrong, empty when nothing is."""

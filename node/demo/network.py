@@ -255,10 +255,14 @@ class Network:
         probe = (sys.executable, "-m", "node.demo.probe", "serve", host, *ports)
         self.lab.start(host, *probe, log=f"{host}-server")
         self.start_agent(host)
+        # In a file: command lines are there for everybody to see, and in errors.
+        key_file = self.directory / f"{host}.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(key)
         self.lab.run(
             host,
             *postern(
-                "up", "--state-dir", str(self.state(host)), "--auth-key", key,
+                "up", "--state-dir", str(self.state(host)), "--auth-key", f"file:{key_file}",
                 "--login-server", f"http://{HUB_ADDRESS}:{_CONTROL_PORT}",
                 "--hostname", host, "--timeout", str(_READY_S),
             ),

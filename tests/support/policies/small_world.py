@@ -107,8 +107,8 @@ _GENERAL: dict[str, tuple[Any, ...]] = {
     "disableIPv4": (None, True),
 }
 _OWNERS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
-    (ANN, ()), (BO, ()), (CY, ()), ("gone@corp.test", ()), (None, ("tag:a",)), (None, ("tag:b",)), (None, ("tag:c",)),
-    (None, ("tag:a", "tag:b")),
+    (ANN, ()), (BO, ()), (CY, ()), ("gone@corp.test", ()),
+    (None, ("tag:a",)), (None, ("tag:b",)), (None, ("tag:c",)), (None, ("tag:a", "tag:b")),
 )  # fmt: skip
 
 
