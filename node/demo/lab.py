@@ -191,7 +191,7 @@ class Lab:
         self.run("home", "ip", "link", "set", "br0", "up")
         self._plug("engineer", "home", "192.168.1.2/24")
         self.run("engineer", "ip", "route", "add", "default", "via", "192.168.1.1")
-        self.run("home", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.run("home", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
         self.run("home", "nft", "-f", "-", text=_NAT)
 
     def _plug(self, host: str, to: str, address: str) -> None:
