@@ -67,9 +67,15 @@ class Upstream(asyncio.DatagramProtocol):
 async def upstream(answer: str) -> AsyncIterator[tuple[Upstream, Resolver]]:
     made = Upstream(answer)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: made, local_addr=(HERE, 0))
-    port = transport.get_extra_info("sockname")[1]
-    server = await asyncio.start_server(made.serve_tcp, HERE, port)
+    server = None
+    while server is None:
+        transport, _ = await loop.create_datagram_endpoint(lambda: made, local_addr=(HERE, 0))
+        port = transport.get_extra_info("sockname")[1]
+        try:
+            server = await asyncio.start_server(made.serve_tcp, HERE, port)
+        except OSError:
+            # Somebody else has that port on TCP.
+            transport.close()
     try:
         yield made, Resolver(addr=f"{HERE}:{port}")
     finally:
