@@ -1,16 +1,33 @@
-"""A server for each test."""
+"""A server for each test, and logs that cost what they cost in service."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.support.control_server import Control, control_config, running_control
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plain_tracebacks() -> Iterator[None]:
+    """Print tracebacks as the server does.
+
+    With every frame's variables, as is the habit where `rich` is installed, one takes seconds, and
+    a database that goes away leads to dozens.
+    """
+    before = structlog.get_config()
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*before["processors"][:-1], plain])
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture
