@@ -165,7 +165,7 @@ def test_whatever_changes_the_follower_is_as_good_as_new(rng: Random) -> None:
 
 # A seed says it all: a small world needs no shrinking, and edits come evenly.
 @given(st.randoms(use_true_random=True))
-@settings(max_examples=250)
+@settings(max_examples=350)
 def test_whatever_one_edit_changes_is_told(rng: Random) -> None:
     world = SmallWorld(rng)
     follower = Follower(world.policy, world.directory)

@@ -79,6 +79,19 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "app": (None, {"corp.test/x": [{"n": 1}]}, {"corp.test/x": [{"n": 2}]}),
     },
 }  # fmt: skip
+_PLAIN: dict[str, list[Any]] = {"srcPosture": [None], "app": [None], "via": [None]}
+# Worlds of grants in which what rarely comes together does.
+_RECIPES: tuple[dict[str, list[Any]], ...] = (
+    # Rules that merge for some devices, in an order that follows from others.
+    _PLAIN | {"src": [["10.7.0.0/16"], ["10.1.0.0/16"]], "dst": [[tag] for tag in TAGS]},
+    # Rules that concern everybody, and then do not.
+    _PLAIN | {"dst": [["*"], ["tag:a"], ["box"]]},
+    # Rules about what lies behind routers, for some of these by their tag.
+    _PLAIN | {"dst": [["10.1.0.0/16"], ["box"], ["ipset:lab"], ["autogroup:internet"]]},
+    _PLAIN | {"dst": [["10.1.0.0/16"], ["box"]], "via": [None, ["tag:a"], ["tag:b"]]},
+    # Rules of which one grants applications too.
+    _PLAIN | {"ip": [["80"]], "app": [None, None, {"corp.test/cap/files": [{"shares": ["a"]}]}]},
+)
 _DEFINITIONS: dict[str, tuple[Any, ...]] = {
     "groups": tuple(
         {"group:dev": dev, "group:ops": ops}
@@ -87,12 +100,14 @@ _DEFINITIONS: dict[str, tuple[Any, ...]] = {
     "hosts": tuple(
         {"box": box, "spot": spot}
         for box, spot in (
-            ("10.1.0.5", "100.64.0.1"), ("10.2.0.5", "100.64.0.1"), ("10.1.0.5", "100.64.0.2"),
+            ("10.1.0.5", "100.64.0.1"), ("10.1.0.9", "100.64.0.1"), ("10.1.0.5", "100.64.0.2"),
+            ("10.2.0.5", "100.64.0.1"),
             ("fd00:1::5", "100.64.0.0/30"),
         )
     ),
     "ipsets": (
         {"ipset:lab": ["10.1.4.0/24"]},
+        {"ipset:lab": ["10.1.6.0/24"]},
         {"ipset:lab": ["add 10.1.4.0/24", "add 100.64.0.1"]},
         {"ipset:lab": ["add 10.0.0.0/8", "remove 10.1.0.0/16"]},
     ),
@@ -107,8 +122,8 @@ _GENERAL: dict[str, tuple[Any, ...]] = {
     "disableIPv4": (None, True),
 }
 _OWNERS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
-    (ANN, ()), (BO, ()), (CY, ()), ("gone@corp.test", ()),
-    (None, ("tag:a",)), (None, ("tag:b",)), (None, ("tag:c",)), (None, ("tag:a", "tag:b")),
+    (ANN, ()), (BO, ()), (CY, ()), ("gone@corp.test", ()), (None, ("tag:a",)), (None, ("tag:b",)),
+    (None, ("tag:c",)), (None, ("tag:a", "tag:b")),
 )  # fmt: skip
 
 
@@ -120,7 +135,9 @@ class SmallWorld:
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-        sections = [name for name in _FIELDS if rng.random() < 0.5] or ["acls"]
+        self._recipe = rng.choice(_RECIPES) if rng.random() < 0.5 else {}
+        some = [name for name in _FIELDS if rng.random() < 0.5]
+        sections = ["grants"] if self._recipe else some or ["acls"]
         self._document: dict[str, Any] = {"tagOwners": {tag: [] for tag in TAGS}}
         self._document |= {name: values[0] for name, values in _DEFINITIONS.items()}
         is_made = False
@@ -147,6 +164,7 @@ class SmallWorld:
             *[self._edit_node] * 4,
             *[self._exchange_nodes] * 2,
             self._move_rule,
+            self._strip_rules,
             self._edit_user,
             self._edit_settings,
             self._add_nodes,
@@ -161,13 +179,13 @@ class SmallWorld:
         """Return a few values for each field; most of what may be absent is."""
         few: dict[str, list[Any]] = {}
         for field, values in _FIELDS[section].items():
-            if values[0] is None and self._rng.random() < 0.6:
+            if values[0] is None and self._rng.random() < 0.5:
                 few[field] = [None]
             else:
                 few[field] = self._rng.sample(values, min(len(values), self._rng.choice((1, 2, 4))))
         if section in {"acls", "grants"} and self._rng.random() < 0.3:
             few["dst"].append([self._rng.choice(("autogroup:self", "autogroup:internet", "*"))])
-        return few
+        return few | self._recipe
 
     def _rules(self, section: str) -> list[dict[str, Any]]:
         return [self._rule(section) for _ in range(self._rng.randint(1, 4))]
@@ -184,8 +202,15 @@ class SmallWorld:
         elif self._rng.random() < 0.2:
             del rules[at]
         else:
-            field = self._rng.choice(list(self._pools[section]))
-            rules[at] = rules[at] | {field: self._other(rules[at][field], _FIELDS[section][field])}
+            few = self._pools[section]
+            varied = [field for field, values in few.items() if len(values) > 1]
+            if varied and self._rng.random() < 0.7:
+                field = self._rng.choice(varied)
+                values: Sequence[Any] = few[field]
+            else:
+                field = self._rng.choice(list(few))
+                values = _FIELDS[section][field]
+            rules[at] = rules[at] | {field: self._other(rules[at][field], values)}
         self._try({section: rules})
 
     def _move_rule(self) -> None:
@@ -193,6 +218,12 @@ class SmallWorld:
         rules = list(self._document.get(section, ()))
         self._rng.shuffle(rules)
         self._try({section: rules})
+
+    def _strip_rules(self) -> None:
+        """Take one kind of field, such as applications or routers, out of all rules at once."""
+        section = self._rng.choice(list(self._pools))
+        field = self._rng.choice([n for n, values in _FIELDS[section].items() if None in values])
+        self._try({section: [rule | {field: None} for rule in self._document.get(section, ())]})
 
     def _edit_definition(self) -> None:
         name, values = self._rng.choice(list({**_DEFINITIONS, **_GENERAL}.items()))
