@@ -79,7 +79,12 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "app": (None, {"corp.test/x": [{"n": 1}]}, {"corp.test/x": [{"n": 2}]}),
     },
 }  # fmt: skip
-_PLAIN: dict[str, list[Any]] = {"srcPosture": [None], "app": [None], "via": [None]}
+_PLAIN: dict[str, list[Any]] = {
+    "srcPosture": [None],
+    "app": [None],
+    "via": [None],
+    "ip": [["80"], ["22"]],
+}
 # Worlds of grants in which what rarely comes together does.
 _RECIPES: tuple[dict[str, list[Any]], ...] = (
     # Rules that merge for some devices, in an order that follows from others.
@@ -90,7 +95,7 @@ _RECIPES: tuple[dict[str, list[Any]], ...] = (
     _PLAIN | {"dst": [["10.1.0.0/16"], ["box"], ["ipset:lab"], ["autogroup:internet"]]},
     _PLAIN | {"dst": [["10.1.0.0/16"], ["box"]], "via": [None, ["tag:a"], ["tag:b"]]},
     # Rules of which one grants applications too.
-    _PLAIN | {"ip": [["80"]], "app": [None, None, {"corp.test/cap/files": [{"shares": ["a"]}]}]},
+    _PLAIN | {"app": [None, None, {"corp.test/cap/files": [{"shares": ["a"]}]}]},
 )
 _DEFINITIONS: dict[str, tuple[Any, ...]] = {
     "groups": tuple(

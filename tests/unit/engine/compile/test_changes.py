@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engine.bits import members
 from engine.compile.changes import Changes, changes_between
 from engine.compile.network import CompiledNetwork
@@ -129,3 +131,60 @@ def test_a_follower_lets_go_of_what_it_followed() -> None:
     # What is equal is the same object, so that comparing it again costs nothing.
     assert all(a is b for a, b in zip(new.packet_filters, old.packet_filters, strict=True))
     assert new.settle() is None
+
+
+def steered(**fields: Any) -> dict[str, Any]:
+    """Return a grant of the site by way of its router, or as `fields` say."""
+    return {"src": [ADA], "dst": [SITE], "ip": ["80"], "via": ["tag:gate"]} | fields
+
+
+STEADY = [accept(["10.7.0.0/16"], ["tag:port:80"]), accept(["10.8.0.0/16"], ["tag:shop:80"])]
+MERGED = [*STEADY, accept(["10.7.0.0/16"], ["tag:shop:80"])]
+FILES = {"mesh.test/cap/files": [{"shares": ["a"]}]}
+FOLLOWED = {
+    "a rule before gets its first destination": (
+        network(SHOP, acls=MERGED),
+        network(SHOP, PORT, acls=MERGED),
+    ),
+    "a host alias points elsewhere behind the same router": (
+        network(hosts={"box": "10.20.0.5"}, acls=[accept([ADA], ["box:80"])]),
+        network(hosts={"box": "10.20.0.6"}, acls=[accept([ADA], ["box:80"])]),
+    ),
+    "a rule for all becomes one for some": (
+        network(acls=[accept([ADA], ["*:80"])]),
+        network(acls=[accept([ADA], ["tag:shop:80"])]),
+    ),
+    "another port by way of a router": (
+        network(grants=[steered()]),
+        network(grants=[steered(ip=["443"])]),
+    ),
+    "no longer by way of a router": (
+        network(grants=[steered()]),
+        network(grants=[steered(via=[], dst=["tag:shop"])]),
+    ),
+    "by way of a router from now on": (
+        network(grants=[steered(via=[], dst=["tag:shop"])]),
+        network(grants=[steered()]),
+    ),
+    "an application is taken away": (
+        network(grants=[steered(via=[], app=FILES)]),
+        network(grants=[steered(via=[])]),
+    ),
+    "users lose their own devices": (
+        network(acls=[accept(["autogroup:member"], ["autogroup:self:80"])]),
+        network(acls=[accept(["autogroup:member"], ["tag:shop:80"])]),
+    ),
+    "users get their own devices": (
+        network(acls=[accept(["autogroup:member"], ["tag:shop:80"])]),
+        network(acls=[accept(["autogroup:member"], ["autogroup:self:80"])]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+def test_no_filter_outlives_what_it_came_from(case: str) -> None:
+    old, new = FOLLOWED[case]
+    follower = CompiledNetwork(new.policy, new.directory, old)
+    follower.settle()
+    assert old.packet_filters != new.packet_filters
+    assert follower.packet_filters == new.packet_filters
