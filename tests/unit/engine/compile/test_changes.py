@@ -170,6 +170,10 @@ FOLLOWED = {
         network(grants=[steered(via=[], app=FILES)]),
         network(grants=[steered(via=[])]),
     ),
+    "an application is granted": (
+        network(grants=[steered(via=[])]),
+        network(grants=[steered(via=[], app=FILES)]),
+    ),
     "users lose their own devices": (
         network(acls=[accept(["autogroup:member"], ["autogroup:self:80"])]),
         network(acls=[accept(["autogroup:member"], ["tag:shop:80"])]),
