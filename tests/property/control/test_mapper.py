@@ -246,7 +246,7 @@ class World:
         assert set(session.known_peers) == held.peers.keys()
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, str]]) -> None:
     async def run() -> None:
@@ -258,6 +258,8 @@ def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, str]]) -> 
                 await world.atlas.refresh()
             if after:
                 world.listen(number)
+            if after == "refresh":
+                world.check_folds()
         await world.atlas.refresh()
         world.listen(2)
         world.check_folds()
