@@ -133,10 +133,12 @@ class Atlas:
         if self._is_owners_news:
             self._is_owners_news = False
             self._wake_all()
-        for node_id in news.views | left:
+        for node_id in news.views:
             self._follow(node_id, Part.VIEWS)
-        for node_id in news.rules | left:
+        for node_id in news.rules:
             self._follow(node_id, Part.RULES)
+        # Whoever lost its approval is in no network: sessions see for themselves what that takes
+        # from them, except what the network says of the node itself.
         for node_id in news.selves | left:
             self._follow(node_id, Part.SELF)
         for node_id in news.origins:
