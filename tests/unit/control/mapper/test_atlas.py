@@ -154,6 +154,29 @@ async def test_a_node_that_loses_its_approval_sees_nobody_any_more() -> None:
     assert told[2]["PeersRemoved"] == [1]
 
 
+async def test_a_node_that_left_stands_in_no_filter_any_more() -> None:
+    members = tailnet()
+    atlas, sessions = atlas_of(members)
+    members.drop_node(1)
+    atlas.on_change(Change(nodes=frozenset({1})))
+    await atlas.refresh()
+    assert sessions[1].is_over
+    assert woken({2: sessions[2]})[2]["PacketFilters"] == {"base": []}
+
+
+async def test_a_node_without_approval_hears_that_its_capabilities_are_gone() -> None:
+    members = tailnet()
+    atlas, sessions = atlas_of(members)
+    node = members.node(1)
+    assert node is not None
+    members.put_node(replace(node, is_authorized=False))
+    atlas.on_change(Change(nodes=frozenset({1})))
+    # It hears before the network without it is compiled, and once more after that.
+    assert woken({1: sessions[1]})[1]["Node"]["CapMap"]
+    await atlas.refresh()
+    assert "CapMap" not in woken({1: sessions[1]})[1]["Node"]
+
+
 async def test_reports_compile_nothing_and_reach_those_who_see_the_node() -> None:
     members = tailnet()
     atlas, sessions = atlas_of(members)
