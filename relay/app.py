@@ -8,6 +8,7 @@ listener and asks `first_protocol` about every connection, or `listener_factory`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ __all__ = ["Host", "Relay", "RelayConfig"]
 log = logging.getLogger("relay")
 
 NO_LIMIT = RateLimit(0, 0)
+LEAVING_S = 1.0
+"""So long a relay that stops waits for connections that nobody here can end."""
 HTTP_IDLE_S = 30.0
 """After an answer, whoever does not ask again within this is not kept."""
 
@@ -223,6 +226,9 @@ class Relay:
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
-        for server in self._servers:
-            await server.wait_closed()
+        with contextlib.suppress(TimeoutError):
+            # From Python 3.12 on this waits for every connection, also for one that never spoke.
+            async with asyncio.timeout(LEAVING_S):
+                for server in self._servers:
+                    await server.wait_closed()
         self._servers.clear()

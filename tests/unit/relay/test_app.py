@@ -397,6 +397,20 @@ async def test_websocket_that_is_not_read_is_cut_like_any_client() -> None:
             connection.transport.resume_reading()
 
 
+async def test_relay_stops_beside_clients_that_neither_speak_nor_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app, "LEAVING_S", 0.2)
+    loop = asyncio.get_running_loop()
+    async with running() as live:
+        # No request ever comes: nobody but a timer would end this.
+        _, writer = await asyncio.open_connection(HOST, live.relay.ports[0])
+        await live.join()
+        began = loop.time()
+    assert loop.time() - began < 5
+    writer.close()
+
+
 async def test_http_connection_that_says_nothing_more_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
