@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "build_application", "build_portal_application"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9.\-_:]{1,64}")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+"""What a proxy on this host, which speaks for everybody, says of whom it speaks for."""
 _NO_CACHE = "no-cache, no-store, must-revalidate, no-transform, max-age=0"
 
 
@@ -83,7 +85,7 @@ class Pages:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Return metrics, to this host alone."""
-        if not _is_local(request.remote):
+        if not _is_local(request.remote) or any(name in request.headers for name in _FORWARDED):
             raise web.HTTPForbidden(text="debug pages are for this host only\n")
         body, content_type = exposition(self.hub, self.stun_sockets)
         return web.Response(body=body, headers={"Content-Type": content_type})

@@ -302,6 +302,14 @@ async def test_metrics_carry_the_names_of_the_field() -> None:
         assert 'derp_counter_mesh_update_batch_size_bucket{le="+Inf"} 0.0' in text
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+async def test_metrics_are_not_for_whom_a_proxy_on_this_host_speaks(name: str) -> None:
+    async with running() as live, aiohttp.ClientSession() as http:
+        url = f"http://{HOST}:{live.relay.ports[0]}/debug/metrics"
+        async with http.get(url, headers={name: "198.51.100.7"}) as response:
+            assert response.status == 403
+
+
 async def test_round_trips_and_tls_versions_are_counted() -> None:
     async with running(with_tls=True) as live:
         await live.join()
