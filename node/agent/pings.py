@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from node.agent import loop_calls
 from node.agent.desired import find_peer, home_region
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from node.paths.news import PingAnswered
 
 __all__ = ["Pings"]
+
+
+_AGAIN_S: Final = 1.0
 
 
 class Pings:
@@ -46,10 +49,13 @@ class Pings:
             "address": str((node.addresses or ())[0].network_address) if node.addresses else "",
         }
         try:
-            if not await loop_calls.ping(tunnel, key):
-                raise PreferencesError(f"{target}: not a peer that can be pinged")
             async with asyncio.timeout(timeout_s):
-                got = await future
+                # Right after a start the first goes nowhere: no way is known yet.
+                while not future.done():
+                    if not await loop_calls.ping(tunnel, key):
+                        raise PreferencesError(f"{target}: not a peer that can be pinged")
+                    await asyncio.wait({future}, timeout=_AGAIN_S)
+            got = future.result()
         except TimeoutError:
             return {**asked, "error": "timed out"}
         finally:
