@@ -57,7 +57,7 @@ class Atlas:
         self._structures: dict[int, tuple[Any, ...]] = {}
         self._stale = asyncio.Event()
         self._refreshing = asyncio.Lock()
-        self._is_owners_news = False
+        self._concerns_everybody = False
         self._known: KnownNodes = {}
         self.network = self._new_network()
 
@@ -67,7 +67,7 @@ class Atlas:
         """Take note of a change that the tailnet has already."""
         if change.is_policy or change.users:
             self._stale.set()
-        self._is_owners_news |= bool(change.users)
+        self._concerns_everybody |= bool(change.users)
         for user_id in change.users:
             self.pieces.forget_user(user_id)
         for node_id in change.nodes:
@@ -81,6 +81,9 @@ class Atlas:
                     session.end()
                 continue
             structure = structure_of(node, is_online=self._tailnet.is_online(node_id))
+            if node_id not in self._structures and node_id in self.network.node_ids:
+                # Viewers may have heard that it is gone, and the next network shows it as before.
+                self._concerns_everybody = True
             if self._structures.get(node_id) != structure:
                 self._structures[node_id] = structure
                 self._stale.set()
@@ -130,8 +133,8 @@ class Atlas:
                 raise
             left = set(self.network.node_ids).difference(network.node_ids)
             self.network = network
-        if self._is_owners_news:
-            self._is_owners_news = False
+        if self._concerns_everybody:
+            self._concerns_everybody = False
             self._wake_all()
         for node_id in news.views:
             self._follow(node_id, Part.VIEWS)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from control.keys import DiscoPublic, NodePublic
@@ -248,6 +248,7 @@ class World:
 
 @settings(max_examples=100)
 @given(steps=STEPS)
+@example(steps=[("drop", 2, 0, "listen"), ("add", 2, 0, "")])
 def test_deltas_fold_to_the_full_map(steps: list[tuple[str, int, int, str]]) -> None:
     async def run() -> None:
         world = World()
