@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import random
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -39,6 +40,7 @@ from node.session.login import Login, LoginFailed, Registered
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import AsyncIterator
 
     from control.keys import DiscoPublic
     from control.wire import MapResponse
@@ -155,6 +157,12 @@ class ControlSession:
         if self._client is not None:
             await self._client.log_out(self.identity.node.public)
             return
+        async with self._connected() as client:
+            await client.log_out(self.identity.node.public)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[ControlClient]:
+        """Connect for the length of the block. Raises ControlLostError or ControlRefusedError."""
         key = await fetch_server_key(self.url, tls=self.tls, proxies=self.proxies)
         async with ControlClient.connect(
             self.url,
@@ -164,19 +172,11 @@ class ControlSession:
             tls=self.tls,
             proxies=self.proxies,
         ) as client:
-            await client.log_out(self.identity.node.public)
+            yield client
 
     async def _session(self, backoff: Backoff) -> bool:
         """Hold one connection; False when a person has to act."""
-        key = await fetch_server_key(self.url, tls=self.tls, proxies=self.proxies)
-        async with ControlClient.connect(
-            self.url,
-            machine=self.identity.machine,
-            server=key,
-            entropy=os.urandom,
-            tls=self.tls,
-            proxies=self.proxies,
-        ) as client:
+        async with self._connected() as client:
             if (self.must_log_in or not self.identity.is_registered) and not await self._log_in(
                 client
             ):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from relay.dial import DialError, RelayClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from relay.dial import RelayAddress
 
@@ -19,7 +19,8 @@ NEXT_S: Final = 1.5
 
 
 async def first_welcome(
-    addresses: Iterable[RelayAddress], dial: Callable[[RelayAddress], Awaitable[RelayClient]]
+    addresses: Iterable[RelayAddress],
+    dial: Callable[[RelayAddress], Coroutine[Any, Any, RelayClient]],
 ) -> RelayClient:
     """Dial addresses in turn, the next as soon as one fails or is slow; close all but the first.
 
@@ -30,13 +31,10 @@ async def first_welcome(
     errors: list[str] = []
     winner: RelayClient | None = None
 
-    async def begin(address: RelayAddress) -> RelayClient:
-        return await dial(address)
-
     try:
         while winner is None and (waiting or dials):
             if waiting:
-                dials.add(asyncio.create_task(begin(waiting.pop(0))))
+                dials.add(asyncio.create_task(dial(waiting.pop(0))))
             done, _ = await asyncio.wait(
                 dials,
                 timeout=NEXT_S if waiting else None,
