@@ -10,6 +10,7 @@ __all__ = [
     "CHROME_OS_VM",
     "SERVICE_IPV4",
     "SERVICE_IPV6",
+    "TAILNET",
     "TAILNET_IPV6",
     "VIA_IPV6",
     "ipv6_of_ipv4",
@@ -22,6 +23,9 @@ __all__ = [
 CGNAT: Final = IPv4Network("100.64.0.0/10")
 CHROME_OS_VM: Final = IPv4Network("100.115.92.0/23")
 TAILNET_IPV6: Final = IPv6Network("fd7a:115c:a1e0::/48")
+TAILNET: Final = (CGNAT, TAILNET_IPV6)
+"""Where every tailnet is."""
+
 FOUR_TO_SIX_IPV6: Final = IPv6Network("fd7a:115c:a1e0:ab12:4843:cd96:6200::/104")
 VIA_IPV6: Final = IPv6Network("fd7a:115c:a1e0:b1a::/64")
 SERVICE_IPV4: Final = IPv4Address("100.100.100.100")

@@ -8,11 +8,11 @@ it was before, and the filter, which protects this node, is in force all the sam
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from control.wire.tailnet_address import TAILNET
 from engine.netset import IpSet
 from node.agent.desired import SERVICE_ADDRESSES, Desired
 from node.agent.mesh_device import MeshDevice
@@ -160,14 +160,6 @@ def _addresses(peer: DesiredPeer) -> PeerAddresses:
     return PeerAddresses(peer.node_key, peer.disco_key, peer.endpoints, peer.home_region)
 
 
-_TAILNET: tuple[IPNetwork, ...] = (
-    ipaddress.IPv4Network("100.64.0.0/10"),
-    ipaddress.IPv6Network("fd7a:115c:a1e0::/48"),
-)
-
-
 def _may_be_tried(endpoint: Endpoint) -> bool:
     """Return whether an address can be a path: never one inside a tailnet."""
-    return not any(
-        endpoint.ip.version == network.version and endpoint.ip in network for network in _TAILNET
-    )
+    return not any(endpoint.ip in network for network in TAILNET)

@@ -17,6 +17,7 @@ import dns.exception
 import dns.message
 import dns.rcode
 
+from control.wire.tailnet_address import TAILNET
 from node.dns.responder import Forward, Reply, respond, server_failure, truncated
 from node.dns.zone import Zone
 from node.transport.endpoint import Endpoint, InvalidEndpointError
@@ -29,12 +30,6 @@ _FORWARD_S: Final = 10.0
 _TCP_IDLE_S: Final = 45.0
 _MOST_TCP_BYTES: Final = 4096
 _PORT: Final = 53
-
-
-_TAILNETS: Final = (
-    ipaddress.ip_network("100.64.0.0/10"),
-    ipaddress.ip_network("fd7a:115c:a1e0::/48"),
-)
 
 
 class DnsServer:
@@ -110,7 +105,7 @@ class DnsServer:
 
     def _may_ask(self, source: str) -> bool:
         ip = ipaddress.ip_address(source.partition("%")[0])
-        return source in self.own or not any(ip in tailnet for tailnet in _TAILNETS)
+        return source in self.own or not any(ip in tailnet for tailnet in TAILNET)
 
     async def _answer(self, wire: bytes) -> bytes | None:
         match respond(self.zone, wire, int(time.time())):

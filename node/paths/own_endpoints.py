@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
+from control.wire.tailnet_address import TAILNET
 from node.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ __all__ = ["EndpointKind", "LocalAddresses", "OwnEndpoint", "OwnEndpoints"]
 
 CACHE_S: Final = 310.0
 PORTS_PER_ADDRESS: Final = 6
-_TAILNET: Final = (IPv4Network("100.64.0.0/10"), IPv6Network("fd7a:115c:a1e0::/48"))
 
 
 class EndpointKind(IntEnum):
@@ -124,5 +123,5 @@ class OwnEndpoints:
 
     def _is_ours_alone(self, ip: IPv4Address | IPv6Address) -> bool:
         """Whether an address leads into a tailnet, ours or another, or nowhere without a scope."""
-        in_tailnet = any(ip.version == net.version and ip in net for net in _TAILNET)
+        in_tailnet = any(ip in network for network in TAILNET)
         return ip in self._own_tunnel or in_tailnet or (ip.version == 6 and ip.is_link_local)
