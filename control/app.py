@@ -208,9 +208,7 @@ async def _compose(
     journal = Journal(
         os.urandom,
         # Who has no address came by the Unix socket.
-        is_trusted=lambda request: (
-            not request.remote or is_proxy(config.trusted_proxies, request.remote)
-        ),
+        is_trusted=lambda request: not request.remote or is_proxy(proxies, request.remote),
         remote_of=remote_of,
         channel_paths=MACHINE_PATHS,
     )
@@ -246,7 +244,7 @@ async def _compose(
         remote_of=remote_of,
         sign_in=None
         if config.oidc is None
-        else _sign_in(config, config.oidc, ledger, registrar, logins, checks),
+        else _sign_in(config, config.oidc, ledger, registrar, logins, checks, remote_of),
         relay=relay,
     )
 
@@ -258,6 +256,7 @@ def _sign_in(
     registrar: Registrar,
     logins: Logins,
     checks: SshChecks,
+    remote_of: Callable[[web.BaseRequest], str],
 ) -> SignInPages:
     clock = asyncio.get_running_loop().time
     base_url = config.server_url.rstrip("/")
@@ -270,7 +269,7 @@ def _sign_in(
         checks=checks,
         entropy=os.urandom,
         clock=clock,
-        remote_of=remote_finder(config.trusted_proxies),
+        remote_of=remote_of,
         is_secure=base_url.startswith("https:"),
     )
 

@@ -76,11 +76,11 @@ class Door:
             return None
         if not is_exempt and self._of_address.get(address, 0) >= max(1, self._most // 2):
             return None
-        own = self._unproven_of.get(address, OrderedDict[Visit, bool]())
-        if not is_exempt and len(own) >= self._most_unproven_of_address:
-            if not self._put_out_idle(own, now):
+        own = len(self._unproven_of.get(address, ()))
+        if not is_exempt and own >= self._most_unproven_of_address:
+            if not self._put_out_idle(self._unproven_of[address], now):
                 return None
-        elif len(self._unproven) >= self._most_unproven and not self._make_room(len(own), now):
+        elif len(self._unproven) >= self._most_unproven and not self._make_room(own, now):
             return None
         visit = Visit(address, is_exempt, now, shut)
         self._inside[visit] = True

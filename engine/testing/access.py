@@ -134,7 +134,7 @@ class AccessOracle:
         """For each device, the rules that name it as a source."""
         masks = [0] * len(self._resolver.directory.nodes)
         for selector, rules in self._by_source.items():
-            if not _is_anyone(selector):
+            if not _is_beyond_devices(selector):
                 for index in self._resolver.extent(selector).nodes:
                     masks[index] |= rules
         return masks
@@ -160,7 +160,7 @@ class AccessOracle:
             nodes = self._resolver.directory.nodes
             routes = IpSet.of_ranges(route.range for node in nodes for route in node.routes)
             return WILDCARD_SOURCE_SET | routes
-        if _is_anyone(selector):
+        if _is_beyond_devices(selector):
             return ANY_SET
         return IpSet.of_strings(self._resolver.extent(selector).texts)
 
@@ -247,7 +247,7 @@ class AccessOracle:
         return IpSet.of_addresses(self._addresses(selector))
 
 
-def _is_anyone(selector: Selector) -> bool:
+def _is_beyond_devices(selector: Selector) -> bool:
     """Whether a source stands for more than devices: `*` and danger-all."""
     return isinstance(selector, Wildcard) or selector.is_anyone
 
