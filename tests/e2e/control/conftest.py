@@ -1,4 +1,4 @@
-"""A server for each test, and logs that cost what they cost in service."""
+"""Servers and databases for tests, and logs that cost what they cost in service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from tests.support.control_server import Control, control_config, running_control
+from tests.support.postgres import PostgresServer, find_postgres, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,14 @@ def _plain_tracebacks() -> Iterator[None]:
     structlog.configure(processors=[*before["processors"][:-1], plain])
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    if find_postgres() is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

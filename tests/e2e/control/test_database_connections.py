@@ -10,11 +10,10 @@ import sqlalchemy as sa
 
 from control.policies.in_force import ALLOW_ALL_TEXT
 from tests.support.control_server import control_config, running_control
-from tests.support.postgres import find_postgres, postgres_server
 from tests.support.postgres_proxy import Fate, postgres_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from control.registry.ledger import Ledger
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
 
 POLICY = '{"acls": []}'
 RECOVERY_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    if find_postgres() is None:
-        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture

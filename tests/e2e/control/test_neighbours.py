@@ -20,22 +20,13 @@ from control.store import queries
 from control.store.records import Role
 from node.session.login import LoginFailed, Registered
 from tests.support.control_server import TestNode, control_config, running_control
-from tests.support.postgres import find_postgres, postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tests.support.control_server import Control
     from tests.support.postgres import PostgresServer
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    if find_postgres() is None:
-        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture
